@@ -1,0 +1,48 @@
+# Bare `make` prints this help. Every target sets up what it needs; Python 3.11+ is all it asks for.
+PYTHON ?= python3
+UV := .tools/bin/uv
+RUN := .venv/bin/
+export UV_PYTHON_DOWNLOADS = never
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-fast check format openapi bench clean
+
+help: ## Print this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(UV):
+	$(PYTHON) -m venv .tools
+	.tools/bin/pip install --quiet --disable-pip-version-check uv==0.13.9
+
+.venv/.synced: uv.lock pyproject.toml | $(UV)
+	$(UV) sync --frozen --quiet --python $(PYTHON)
+	@touch $@
+
+run: .venv/.synced ## Start the whole service on this machine, with a demo event and a token
+	$(RUN)reservation-api dev
+
+test: .venv/.synced ## Everything CI checks: style, types, architecture, all tests
+	$(MAKE) check
+	$(RUN)pytest
+
+test-fast: .venv/.synced ## Unit, contract and architecture tests only
+	$(RUN)pytest tests/unit tests/contract tests/architecture
+
+check: .venv/.synced ## Formatting, lint, types, generated files
+	$(RUN)ruff format --check .
+	$(RUN)ruff check .
+	$(RUN)mypy
+	$(RUN)reservation-api openapi --check docs/openapi.json
+
+format: .venv/.synced ## Format and fix what a tool can fix
+	$(RUN)ruff check --fix --quiet . || true
+	$(RUN)ruff format .
+
+openapi: .venv/.synced ## Write docs/openapi.json from the code's own types
+	$(RUN)reservation-api openapi > docs/openapi.json
+
+bench: .venv/.synced ## CPU per request on this machine; writes bench/results/
+	$(RUN)python -m bench.report
+
+clean: ## Remove what the other targets made
+	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis data bench/results
