@@ -1,0 +1,116 @@
+"""The events other systems hear of: one per move of a reservation (document section 2.2)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from reservation_api.domain.reservation import Reservation, Status
+from reservation_api.domain.values import (
+    EventId,
+    Money,
+    OrderId,
+    OutboxId,
+    PaymentIntentId,
+    ReservationId,
+    SeatId,
+    UserId,
+)
+
+SOURCE = "reservation.service"
+RESERVATION_CREATED = "Reservation Created"
+RESERVATION_STATUS_CHANGED = "Reservation Status Changed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReservationCreated:
+    """The detail of `Reservation Created`: seats are held."""
+
+    id: OutboxId
+    """Drop a repeat by it: the bus delivers at least once."""
+    version: Literal[1]
+    """Order by it: the bus does not."""
+    status: Literal["HOLD"]
+    reservation_id: ReservationId
+    event_id: EventId
+    user_id: UserId
+    qty: int
+    seat_ids: tuple[SeatId, ...]
+    total_amount: Money
+    hold_expires_at: datetime
+    created_at: datetime
+    occurred_at: datetime
+    trace_id: str
+    reservation_token: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReservationStatusChanged:
+    """The detail of `Reservation Status Changed`: the hold ended one way or another.
+
+    EXPIRED with a `payment_intent_id` means that the seats were gone when they were to be sold:
+    that payment is to be refunded.
+    """
+
+    id: OutboxId
+    version: int
+    status: Literal["CONFIRMED", "CANCELLED", "EXPIRED"]
+    reservation_id: ReservationId
+    event_id: EventId
+    user_id: UserId
+    qty: int
+    seat_ids: tuple[SeatId, ...]
+    total_amount: Money
+    hold_expires_at: datetime
+    created_at: datetime
+    occurred_at: datetime
+    trace_id: str
+    order_id: OrderId | None = None
+    payment_intent_id: PaymentIntentId | None = None
+    reservation_token: str | None = None
+
+
+ReservationEvent = ReservationCreated | ReservationStatusChanged
+
+
+def event_of(reservation: Reservation, trace_id: str) -> ReservationEvent:
+    """Say what has just happened to a reservation; raises ValueError for an abandoned id."""
+    outbox_id = OutboxId(f"{reservation.reservation_id}.{reservation.version}")
+    match reservation.status:
+        case Status.HOLD:
+            return ReservationCreated(
+                id=outbox_id,
+                version=1,
+                status="HOLD",
+                reservation_id=reservation.reservation_id,
+                event_id=reservation.event_id,
+                user_id=reservation.user_id,
+                qty=reservation.qty,
+                seat_ids=reservation.seat_ids,
+                total_amount=reservation.total_amount,
+                hold_expires_at=reservation.hold_expires_at,
+                created_at=reservation.created_at,
+                occurred_at=reservation.updated_at,
+                trace_id=trace_id,
+                reservation_token=reservation.reservation_token,
+            )
+        case Status.CONFIRMED | Status.CANCELLED | Status.EXPIRED as status:
+            return ReservationStatusChanged(
+                id=outbox_id,
+                version=reservation.version,
+                status=status.value,
+                reservation_id=reservation.reservation_id,
+                event_id=reservation.event_id,
+                user_id=reservation.user_id,
+                qty=reservation.qty,
+                seat_ids=reservation.seat_ids,
+                total_amount=reservation.total_amount,
+                hold_expires_at=reservation.hold_expires_at,
+                created_at=reservation.created_at,
+                occurred_at=reservation.updated_at,
+                trace_id=trace_id,
+                order_id=reservation.order_id,
+                payment_intent_id=reservation.payment_intent_id,
+                reservation_token=reservation.reservation_token,
+            )
+        case Status.ABANDONED:
+            raise ValueError("an abandoned id is no event")
