@@ -71,6 +71,12 @@ class ReservationStatusChanged:
 
 ReservationEvent = ReservationCreated | ReservationStatusChanged
 
+_ENDINGS: dict[Status, Literal["CONFIRMED", "CANCELLED", "EXPIRED"]] = {
+    Status.CONFIRMED: "CONFIRMED",
+    Status.CANCELLED: "CANCELLED",
+    Status.EXPIRED: "EXPIRED",
+}
+
 
 def event_of(reservation: Reservation, trace_id: str) -> ReservationEvent:
     """Say what has just happened to a reservation; raises ValueError for an abandoned id."""
@@ -97,7 +103,7 @@ def event_of(reservation: Reservation, trace_id: str) -> ReservationEvent:
             return ReservationStatusChanged(
                 id=outbox_id,
                 version=reservation.version,
-                status=status.value,
+                status=_ENDINGS[status],
                 reservation_id=reservation.reservation_id,
                 event_id=reservation.event_id,
                 user_id=reservation.user_id,

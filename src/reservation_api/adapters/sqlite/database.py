@@ -176,7 +176,7 @@ def migrate(connection: sqlite3.Connection) -> None:
             raise
     if version > len(MIGRATIONS):
         raise StoreUnavailableError(
-            f"the database has schema version {version}, this release knows {len(MIGRATIONS)}: use a newer one"
+            f"the database has schema version {version}, this release knows only {len(MIGRATIONS)}"
         )
 
 
