@@ -32,6 +32,9 @@ class ReservationApiError(Exception):
         super().__init__(message)
         self.message = message
         self.data = data
+        self.trace_id: str | None = None
+        """Set when the refusal is on record: the trace of the request that was first answered with it."""
+        self.replayed = False
 
 
 class RefusedError(ReservationApiError):

@@ -1,7 +1,9 @@
-"""The events other systems hear of: one per move of a reservation (document section 2.2)."""
+"""The events other systems hear of: one per move of a reservation (document section 2.2).
+
+Instants are text here, as on the wire: `YYYY-MM-DDTHH:MM:SS.mmmZ`.
+"""
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Literal
 
 from reservation_api.domain.reservation import Reservation, Status
@@ -14,6 +16,7 @@ from reservation_api.domain.values import (
     ReservationId,
     SeatId,
     UserId,
+    to_iso,
 )
 
 SOURCE = "reservation.service"
@@ -36,9 +39,9 @@ class ReservationCreated:
     qty: int
     seat_ids: tuple[SeatId, ...]
     total_amount: Money
-    hold_expires_at: datetime
-    created_at: datetime
-    occurred_at: datetime
+    hold_expires_at: str
+    created_at: str
+    occurred_at: str
     trace_id: str
     reservation_token: str | None = None
 
@@ -60,9 +63,9 @@ class ReservationStatusChanged:
     qty: int
     seat_ids: tuple[SeatId, ...]
     total_amount: Money
-    hold_expires_at: datetime
-    created_at: datetime
-    occurred_at: datetime
+    hold_expires_at: str
+    created_at: str
+    occurred_at: str
     trace_id: str
     order_id: OrderId | None = None
     payment_intent_id: PaymentIntentId | None = None
@@ -93,9 +96,9 @@ def event_of(reservation: Reservation, trace_id: str) -> ReservationEvent:
                 qty=reservation.qty,
                 seat_ids=reservation.seat_ids,
                 total_amount=reservation.total_amount,
-                hold_expires_at=reservation.hold_expires_at,
-                created_at=reservation.created_at,
-                occurred_at=reservation.updated_at,
+                hold_expires_at=to_iso(reservation.hold_expires_at),
+                created_at=to_iso(reservation.created_at),
+                occurred_at=to_iso(reservation.updated_at),
                 trace_id=trace_id,
                 reservation_token=reservation.reservation_token,
             )
@@ -110,9 +113,9 @@ def event_of(reservation: Reservation, trace_id: str) -> ReservationEvent:
                 qty=reservation.qty,
                 seat_ids=reservation.seat_ids,
                 total_amount=reservation.total_amount,
-                hold_expires_at=reservation.hold_expires_at,
-                created_at=reservation.created_at,
-                occurred_at=reservation.updated_at,
+                hold_expires_at=to_iso(reservation.hold_expires_at),
+                created_at=to_iso(reservation.created_at),
+                occurred_at=to_iso(reservation.updated_at),
                 trace_id=trace_id,
                 order_id=reservation.order_id,
                 payment_intent_id=reservation.payment_intent_id,

@@ -27,6 +27,9 @@ from reservation_api.domain.values import (
     total_price,
 )
 
+NOTHING = Money(0, "XXX")
+"""The price of no seats; XXX is ISO 4217's word for no currency."""
+
 
 class Status(StrEnum):
     """The document's statuses, and ABANDONED for an id that must never be committed."""
@@ -181,35 +184,34 @@ class NewHold:
     reservation_id: ReservationId
     event_id: EventId
     user_id: UserId
-    seats: tuple[Seat, ...]
     record_key: RecordKey
     reservation_token: str | None = None
 
 
-def held(hold: NewHold, now: datetime, hold_expires_at: datetime) -> Reservation:
+def held(hold: NewHold, seats: tuple[Seat, ...], now: datetime, hold_expires_at: datetime) -> Reservation:
     """Begin a reservation; its price is that of the seats now (invariant 2)."""
-    return _begin(hold, Status.HOLD, now, hold_expires_at, version=1)
+    return _begin(hold, Status.HOLD, seats, now, hold_expires_at)
 
 
 def abandoned(hold: NewHold, now: datetime) -> Reservation:
     """Occupy an id for good, so that no twin request can commit it any more."""
-    return _begin(hold, Status.ABANDONED, now, now, version=0)
+    return _begin(hold, Status.ABANDONED, (), now, now)
 
 
 def _begin(
-    hold: NewHold, status: Status, now: datetime, hold_expires_at: datetime, version: int
+    hold: NewHold, status: Status, seats: tuple[Seat, ...], now: datetime, hold_expires_at: datetime
 ) -> Reservation:
     return Reservation(
         reservation_id=hold.reservation_id,
         event_id=hold.event_id,
         user_id=hold.user_id,
         status=status,
-        seats=hold.seats,
-        total_amount=total_price(hold.seats),
+        seats=seats,
+        total_amount=total_price(seats) if seats else NOTHING,
         hold_expires_at=hold_expires_at,
         record_key=hold.record_key,
         created_at=now,
         updated_at=now,
-        version=version,
+        version=1 if status is Status.HOLD else 0,
         reservation_token=hold.reservation_token,
     )

@@ -50,8 +50,8 @@ class OutboxEntry:
 class Outbox(Protocol):
     """Every method raises StoreUnavailableError."""
 
-    async def due(self, now: datetime, limit: int) -> Sequence[OutboxEntry]:
-        """Return PENDING rows whose `next_retry_at` has come, oldest first; may lag: claim before acting."""
+    async def due(self, kind: OutboxType, now: datetime, limit: int) -> Sequence[OutboxEntry]:
+        """Return PENDING rows of a type whose `next_retry_at` has come; may lag: claim before acting."""
         ...
 
     async def update(self, before: OutboxEntry, after: OutboxEntry) -> bool:

@@ -1,0 +1,87 @@
+"""The outbox rows that commands leave behind, and what their payloads say."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from reservation_api.domain.events import ReservationEvent, event_of
+from reservation_api.domain.reservation import Reservation
+from reservation_api.domain.values import EventId, OrderId, OutboxId, ReservationId, SeatId
+from reservation_api.ports.outbox import OutboxEntry, OutboxType
+
+Offer = Callable[[Sequence[OutboxEntry]], None]
+"""Hands committed rows to the fast path; it never blocks and may drop them: the slow path has them all."""
+
+FAST_PATH_SECONDS = 5
+"""A row belongs to the process that made it for so long; then any worker may take it."""
+RECOVERY_SECONDS = 5
+"""A confirm that has had no answer for so long is taken over by a worker."""
+
+_ENCODER = msgspec.json.Encoder()
+
+
+class ReleasePayload(msgspec.Struct, frozen=True):
+    """Which seats to give back, and why."""
+
+    event_id: EventId
+    seat_ids: tuple[SeatId, ...]
+    reason: str
+
+
+class RecoveryPayload(msgspec.Struct, frozen=True):
+    """Which confirm to finish."""
+
+    order_id: OrderId
+
+
+def event_entry(reservation: Reservation, trace_id: str) -> OutboxEntry:
+    """Make the row that publishes what has just happened to a reservation."""
+    event = event_of(reservation, trace_id)
+    kind = OutboxType.RESERVATION_CREATED if event.status == "HOLD" else OutboxType.RESERVATION_STATUS_CHANGED
+    return _entry(event.id, kind, event, trace_id, reservation.updated_at)
+
+
+def release_entry(
+    reservation_id: ReservationId, payload: ReleasePayload, trace_id: str, now: datetime
+) -> OutboxEntry:
+    """Make the row that gives seats back to the inventory."""
+    return _entry(OutboxId(f"{reservation_id}.release"), OutboxType.RELEASE_SEATS, payload, trace_id, now)
+
+
+def release_of(reservation: Reservation, reason: str, trace_id: str) -> OutboxEntry:
+    """Make the row that gives a reservation's seats back."""
+    payload = ReleasePayload(reservation.event_id, reservation.seat_ids, reason)
+    return release_entry(reservation.reservation_id, payload, trace_id, reservation.updated_at)
+
+
+def recovery_id(reservation_id: ReservationId, order_id: OrderId) -> OutboxId:
+    """Return the id of the row that finishes one attempt to confirm."""
+    return OutboxId(f"{reservation_id}.confirm.{order_id}")
+
+
+def recovery_entry(reservation: Reservation, order_id: OrderId, trace_id: str) -> OutboxEntry:
+    """Make the row that finishes a confirm should this process not live to do it."""
+    outbox_id = recovery_id(reservation.reservation_id, order_id)
+    payload = RecoveryPayload(order_id)
+    return _entry(outbox_id, OutboxType.RECOVER_CONFIRM, payload, trace_id, reservation.updated_at)
+
+
+def _entry(
+    outbox_id: OutboxId,
+    kind: OutboxType,
+    payload: ReservationEvent | ReleasePayload | RecoveryPayload,
+    trace_id: str,
+    now: datetime,
+) -> OutboxEntry:
+    wait = RECOVERY_SECONDS if kind is OutboxType.RECOVER_CONFIRM else FAST_PATH_SECONDS
+    return OutboxEntry(
+        outbox_id=outbox_id,
+        type=kind,
+        aggregate_id=outbox_id.partition(".")[0],
+        payload=_ENCODER.encode(payload).decode(),
+        trace_id=trace_id,
+        created_at=now,
+        updated_at=now,
+        next_retry_at=now + timedelta(seconds=wait),
+    )
