@@ -70,7 +70,7 @@ class Deliver:
             errors = await self._bus.publish([_outgoing(entry) for entry in batch])
         except EventBusUnavailableError as error:
             return [Delivery(entry, Verdict.OUTAGE, str(error)) for entry in batch]
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (one bad batch must not stop the relay)
             _log.exception("the event bus adapter failed")
             return [Delivery(entry, Verdict.REFUSED, repr(error)) for entry in batch]
         return [
@@ -84,7 +84,7 @@ class Deliver:
                 error = await self._carry_out(entry)
             except UnavailableError as outage:
                 return Delivery(entry, Verdict.OUTAGE, str(outage))
-            except Exception as bug:
+            except Exception as bug:  # noqa: BLE001 (a poisoned row must end as FAILED, not loop)
                 _log.exception("an outbox row could not be carried out: %s", entry.outbox_id)
                 return Delivery(entry, Verdict.REFUSED, repr(bug))
         return Delivery(entry, Verdict.DONE if error is None else Verdict.REFUSED, error)
