@@ -84,7 +84,7 @@ _STORE_TABLES = (
       updated_at     TEXT NOT NULL
     )
     """,
-    "CREATE INDEX outbox_due ON outbox (status, next_retry_at)",
+    "CREATE INDEX outbox_due ON outbox (status, type, next_retry_at)",
     """
     CREATE TABLE event_log (
       seq          INTEGER PRIMARY KEY AUTOINCREMENT,
