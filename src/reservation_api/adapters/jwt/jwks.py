@@ -157,7 +157,7 @@ def _import(jwk: _Jwk) -> Key:
         if jwk.kty == "RSA":
             _check_modulus(jwk.n or "")
         return import_key({name: value for name, value in members.items() if value is not None})
-    except (JoseError, ValueError, TypeError, OverflowError, UnsupportedAlgorithm) as error:
+    except (JoseError, ValueError, UnsupportedAlgorithm) as error:
         raise _UnusableKeyError("its numbers are no public key") from error
 
 
