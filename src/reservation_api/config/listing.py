@@ -1,0 +1,50 @@
+"""The settings written down: the effective ones for an operator, and the table for the README."""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+
+from reservation_api.config.kinds import without_password
+from reservation_api.config.settings import BUILT, LATER, SETTINGS, Setting
+
+MASK = "***"
+
+
+@dataclass(frozen=True, slots=True)
+class EffectiveSetting:
+    """What holds for one setting, and who says so."""
+
+    name: str
+    value: str
+    """As it may be shown; empty if unset."""
+    origin: str
+    """`environment`, `default`, or `unset`."""
+
+
+def list_effective(environ: Mapping[str, str] | None = None) -> Iterator[EffectiveSetting]:
+    """List every setting, good or not; of this process's environment if none is given."""
+    environ = os.environ if environ is None else environ
+    for setting in SETTINGS.values():
+        given = environ.get(setting.name)
+        if given is not None:
+            shown = MASK if setting.secret else without_password(given)
+            yield EffectiveSetting(setting.name, shown, "environment")
+        elif setting.default is not None:
+            yield EffectiveSetting(setting.name, setting.default, "default")
+        else:
+            yield EffectiveSetting(setting.name, "", "unset")
+
+
+def markdown_table() -> str:
+    """Return the README's table of settings."""
+    later = chain.from_iterable(feature.settings for feature in LATER)
+    rows = [*map(_row, BUILT), *(_row(setting, "Not in this release. ") for setting in later)]
+    head = ["| variable | default | takes | meaning |", "|---|---|---|---|"]
+    return "\n".join([*head, *rows]) + "\n"
+
+
+def _row(setting: Setting, before: str = "") -> str:
+    default = "" if setting.default is None else f"`{setting.default}`"
+    secret = " Masked where shown." if setting.secret else ""
+    return f"| `{setting.name}` | {default} | {setting.kind.hint} | {before}{setting.meaning}{secret} |"

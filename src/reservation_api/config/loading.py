@@ -1,0 +1,229 @@
+"""From the environment to a Config, or to all that is wrong with it."""
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from reservation_api.application.relay import RetryPolicy
+from reservation_api.config.kinds import Anything, is_loopback, split_url, without_password
+from reservation_api.config.settings import DEV_DEFAULTS, LATER, SETTINGS, LaterFeature, Setting
+from reservation_api.config.tree import (
+    PROD,
+    Config,
+    ConfigError,
+    EmbeddedKeys,
+    GivenKeys,
+    HttpConfig,
+    IdentityConfig,
+    IdentitySource,
+    KeysInFile,
+    ProcessConfig,
+    PublishedKeys,
+    Secret,
+    StoreConfig,
+)
+from reservation_api.domain.reservation import HoldPolicy
+
+NO_DEFAULTS: Mapping[str, str] = {}
+ISSUER_KEY_FILE = "issuer-key.pem"
+AWS_RUNTIME = ("AWS_REGION", "AWS_EVENTBRIDGE_BUS_NAME", "INVENTORY_GRPC_ADDRESS", "JWT_ISSUER_URI")
+"""What the AWS runtime needs besides its tables (document section 5)."""
+_OURS = "APP_"
+_IDENTITY = "JWT_"
+_MAX_SHOWN_CHARACTERS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class _Values:
+    """The values that could be read, and the names that the environment has set, good or not."""
+
+    by_name: Mapping[str, Any]
+    names_set: frozenset[str]
+
+    def get(self, name: str) -> Any:
+        """Return the value; None if there is none, or it is faulty."""
+        return self.by_name.get(name)
+
+    def has(self, name: str) -> bool:
+        return name in self.names_set
+
+
+def load_environment(*, dev: bool = False) -> Config:
+    """Load this process's environment; raises ConfigError."""
+    return load(os.environ, DEV_DEFAULTS if dev else NO_DEFAULTS)
+
+
+def load(environ: Mapping[str, str], defaults: Mapping[str, str] = NO_DEFAULTS) -> Config:
+    """Build the one tree; raises ConfigError with every fault. `defaults` go before the table's own."""
+    faults = list(_unknown_names(environ))
+    values = _read_values(environ, defaults, faults)
+    faults += _identity_faults(values)
+    faults += _cross_faults(values)
+    faults += _half_set(values)
+    for feature in LATER:
+        faults += _not_built(feature, values)
+    if faults:
+        raise ConfigError(faults)
+    return _tree(values)
+
+
+def _read_values(environ: Mapping[str, str], defaults: Mapping[str, str], faults: list[str]) -> _Values:
+    by_name: dict[str, Any] = {}
+    for setting in SETTINGS.values():
+        text = environ.get(setting.name, defaults.get(setting.name, setting.default))
+        if text is None:
+            continue
+        try:
+            by_name[setting.name] = _parse(setting, text)
+        except ValueError as error:
+            faults.append(f"{setting.name} {error}{_shown(setting, text)}")
+    return _Values(by_name, frozenset(SETTINGS.keys() & environ.keys()))
+
+
+def _parse(setting: Setting, text: str) -> Any:
+    if not text.strip() and not isinstance(setting.kind, Anything):
+        raise ValueError("is set but empty: give it a value or unset it")
+    return setting.kind.parse(text)
+
+
+def _shown(setting: Setting, text: str) -> str:
+    """Quote a faulty value, unless it is secret or empty."""
+    if setting.secret or not text.strip():
+        return ""
+    text = without_password(text)
+    shown = text if len(text) <= _MAX_SHOWN_CHARACTERS else f"{text[:_MAX_SHOWN_CHARACTERS]}…"
+    return f", not {shown!r}"
+
+
+def _unknown_names(environ: Mapping[str, str]) -> Iterator[str]:
+    """Find names that are ours but mean nothing; of foreign JWT_ names, those that look like a slip."""
+    for name in sorted(environ.keys() - SETTINGS.keys()):
+        if not name.startswith((_OURS, _IDENTITY)):
+            continue
+        close = difflib.get_close_matches(name, SETTINGS, n=1, cutoff=0.8)
+        hint = f": did you mean {close[0]}?" if close else ""
+        if close or name.startswith(_OURS):
+            yield f"{name} is no setting{hint}"
+
+
+def _identity_faults(values: _Values) -> Iterator[str]:
+    keys = [name for name in ("JWT_JWKS", "JWT_JWKS_FILE") if values.has(name)]
+    if len(keys) > 1:
+        yield "JWT_JWKS and JWT_JWKS_FILE are both set: the keys come from one place"
+    if keys and not values.has("JWT_ISSUER_URI"):
+        yield f"{keys[0]} is set without JWT_ISSUER_URI, which tokens must name as their issuer"
+    issuer = values.get("JWT_ISSUER_URI")
+    if issuer is not None and not keys and not _may_be_asked(issuer):
+        yield (
+            "JWT_ISSUER_URI must be an https URL (http only on this machine) to ask it for keys;"
+            " else give them in JWT_JWKS or JWT_JWKS_FILE"
+        )
+
+
+def _may_be_asked(issuer: str) -> bool:
+    parts = split_url(issuer)
+    if parts is None or "@" in parts.netloc:
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+
+
+def _cross_faults(values: _Values) -> Iterator[str]:
+    hold, longest = values.get("APP_HOLD_SECONDS"), values.get("APP_HOLD_MAX_SECONDS")
+    if hold is not None and longest is not None and longest < hold:
+        yield f"APP_HOLD_MAX_SECONDS ({longest}) must not be less than APP_HOLD_SECONDS ({hold})"
+    drain, shutdown = values.get("APP_DRAIN_SECONDS"), values.get("APP_SHUTDOWN_SECONDS")
+    if drain is not None and shutdown is not None and shutdown < drain + 2:
+        yield (
+            f"APP_SHUTDOWN_SECONDS ({shutdown:g}) must leave 2 seconds or more"
+            f" after APP_DRAIN_SECONDS ({drain:g})"
+        )
+    is_prod = PROD in (values.get("SPRING_PROFILES_ACTIVE") or ())
+    if is_prod and not values.has("APP_PAYMENT_VERIFIER"):
+        yield (
+            "profile prod does not believe payment intents by default: APP_PAYMENT_VERIFIER=trusting"
+            " asks for it by name"
+        )
+    if values.has("APP_PAYMENT_VERIFIER") and values.has("PAYMENT_GRPC_ADDRESS"):
+        yield "APP_PAYMENT_VERIFIER and PAYMENT_GRPC_ADDRESS are both set: payments have one verifier"
+
+
+def _half_set(values: _Values) -> Iterator[str]:
+    """Find branches of the AWS runtime that are begun and not finished."""
+    tables = [name for name in SETTINGS if name.startswith("APP_DYNAMODB_TABLES_")]
+    needed = {
+        "APP_DYNAMODB_TABLES_*": (tables, (*tables, *AWS_RUNTIME)),
+        "DYNAMODB_ENDPOINT": (["DYNAMODB_ENDPOINT"], tables),
+        "EVENTBRIDGE_ENDPOINT": (["EVENTBRIDGE_ENDPOINT"], ("AWS_EVENTBRIDGE_BUS_NAME",)),
+        "AWS_EVENTBRIDGE_BUS_NAME": (["AWS_EVENTBRIDGE_BUS_NAME"], ("AWS_REGION",)),
+        "APP_GRPC_TRUSTED": (["APP_GRPC_TRUSTED"], ("GRPC_PORT",)),
+    }
+    for begun, (triggers, names) in needed.items():
+        missing = [name for name in names if not values.has(name)]
+        if missing and any(values.has(name) for name in triggers):
+            yield f"{begun} needs {', '.join(missing)} too"
+
+
+def _not_built(feature: LaterFeature, values: _Values) -> Iterator[str]:
+    names = [
+        setting.name
+        for setting in feature.settings
+        if values.has(setting.name) and values.get(setting.name) != _harmless(setting)
+    ]
+    if names:
+        are, them = ("is", "it") if len(names) == 1 else ("are", "them")
+        yield (
+            f"{', '.join(names)} {are} set, but {feature.subject} not part of this release;"
+            f" unset {them} {feature.remedy}"
+        )
+
+
+def _harmless(setting: Setting) -> Any:
+    return None if setting.default is None else setting.kind.parse(setting.default)
+
+
+def _tree(values: _Values) -> Config:
+    return Config(
+        profiles=values.get("SPRING_PROFILES_ACTIVE"),
+        http=HttpConfig(values.get("APP_HTTP_HOST"), values.get("APP_HTTP_PORT")),
+        process=ProcessConfig(
+            workers=values.get("APP_WORKERS"),
+            drain_seconds=values.get("APP_DRAIN_SECONDS"),
+            shutdown_seconds=values.get("APP_SHUTDOWN_SECONDS"),
+            log_level=values.get("APP_LOG_LEVEL"),
+        ),
+        store=StoreConfig(values.get("APP_DATA_DIR"), values.get("APP_SQLITE_SYNCHRONOUS")),
+        hold=HoldPolicy(
+            hold_seconds=values.get("APP_HOLD_SECONDS"),
+            grace_seconds=values.get("APP_HOLD_GRACE_SECONDS"),
+            max_hold_seconds=values.get("APP_HOLD_MAX_SECONDS"),
+            max_extensions=values.get("APP_HOLD_MAX_EXTENSIONS"),
+        ),
+        relay=RetryPolicy(
+            max_attempts=values.get("APP_RELAY_MAX_ATTEMPTS"),
+            backoff_seconds=values.get("APP_RELAY_BACKOFF_SECONDS"),
+        ),
+        identity=IdentityConfig(
+            source=_identity_source(values),
+            audience=values.get("APP_JWT_AUDIENCE"),
+            clock_skew_seconds=values.get("APP_JWT_CLOCK_SKEW_SECONDS"),
+        ),
+        notes=tuple(_notes(values)),
+    )
+
+
+def _identity_source(values: _Values) -> IdentitySource:
+    issuer = values.get("JWT_ISSUER_URI")
+    if issuer is None:
+        return EmbeddedKeys(values.get("APP_DATA_DIR") / ISSUER_KEY_FILE)
+    if values.has("JWT_JWKS"):
+        return GivenKeys(issuer, Secret(values.get("JWT_JWKS")))
+    if values.has("JWT_JWKS_FILE"):
+        return KeysInFile(issuer, values.get("JWT_JWKS_FILE"))
+    return PublishedKeys(issuer)
+
+
+def _notes(values: _Values) -> Iterator[str]:
+    if values.has("JVM_OPTS"):
+        yield "JVM_OPTS is ignored: there is no JVM"
