@@ -1,7 +1,6 @@
 """The keys that an issuer publishes, kept fresh without asking it more often than it likes."""
 
 import asyncio
-import contextlib
 import logging
 from datetime import datetime, timedelta
 
@@ -70,8 +69,7 @@ class DiscoveredKeys:
         """Stop asking and give the connections back."""
         if self._asking is not None:
             self._asking.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._asking
+            await asyncio.wait([self._asking])
         await self._documents.close()
 
     def _ask(self) -> None:
