@@ -1,0 +1,40 @@
+"""What goes on beside the requests: expiry, the relay's slow path, and deleting what is over."""
+
+import asyncio
+from collections.abc import Iterator
+from functools import partial
+
+from reservation_api.application import expire, relay
+from reservation_api.bootstrap import PURGE_BATCH_SIZE, Purge, Service
+from reservation_api.entrypoints.workers.loops import Pause, Work, run_loop
+from reservation_api.ports.clock import Clock
+from reservation_api.ports.outbox import OutboxType
+
+EXPIRY_PAUSE_SECONDS = 0.5
+"""A hold blocks its seats for so much longer than it says: invariant 6 allows seconds."""
+RELAY_PAUSE_SECONDS = 1.0
+PURGE_PAUSE_SECONDS = 30.0
+"""Rows that are over count as absent anyway: this is about the size of the file."""
+
+
+def works_of(service: Service) -> Iterator[Work]:
+    """List all background work; any number of processes may do it beside each other."""
+    yield Work("expiry", service.expire.run_once, expire.BATCH_SIZE, EXPIRY_PAUSE_SECONDS)
+    for kind in OutboxType:
+        # One loop for each type: an outage of the bus keeps no release waiting.
+        run_once = partial(service.relay.run_once, kind)
+        yield Work(f"relay of {kind.value}", run_once, relay.BATCH_SIZE, RELAY_PAUSE_SECONDS)
+    for name, purge in service.purges.items():
+        run_once = partial(_purge, purge, service.clock)
+        yield Work(f"purge of {name}", run_once, PURGE_BATCH_SIZE, PURGE_PAUSE_SECONDS)
+
+
+async def run_background(service: Service, stopping: asyncio.Event, pause: Pause) -> None:
+    """Do all background work until asked to stop; batches under way are finished first."""
+    async with asyncio.TaskGroup() as group:
+        for work in works_of(service):
+            group.create_task(run_loop(work, stopping, pause), name=work.name)
+
+
+async def _purge(purge: Purge, clock: Clock) -> int:
+    return await purge(clock.now(), PURGE_BATCH_SIZE)
