@@ -99,6 +99,11 @@ class Database:
         """Run a reading job on a connection of its own, beside the event loop and the writer."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._run_reader, job)
 
+    def open_reader(self) -> sqlite3.Connection:
+        """Return one more reading connection; the caller closes it. Raises StoreUnavailableError."""
+        with _mapped():
+            return _connect(self._path, read_only=True)
+
     def close(self) -> None:
         """Finish the jobs that are waiting, then close the file; may be repeated."""
         if self._closed:
@@ -113,7 +118,7 @@ class Database:
     def _run_reader(self, job: Callable[[sqlite3.Connection], T]) -> T:
         with _mapped():
             if not hasattr(self._local, "connection"):
-                self._local.connection = _connect(self._path, read_only=True)
+                self._local.connection = self.open_reader()
                 self._readers.append(self._local.connection)
             return job(self._local.connection)
 

@@ -115,7 +115,7 @@ def refuse_faults(faults: Iterator[str]) -> None:
     """Raise VenueError if there are any faults."""
     listed = list(islice(faults, MAX_LISTED_FAULTS))
     if next(faults, None) is not None:
-        listed.append("and more faults of the kind")
+        listed.append("and more faults")
     if listed:
         raise VenueError(listed)
 

@@ -93,7 +93,7 @@ def _read_json(path: Path, details: EventDetails) -> VenuePlan:
     try:
         wire = _JSON.decode(_read_text(path))
     except msgspec.DecodeError as error:
-        raise VenueError([str(error)]) from error
+        raise VenueError([f"{path.name}: {error}"]) from error
     return VenuePlan(
         details.event_id or EventId(wire.event_id),
         details.name or wire.name,
