@@ -1,0 +1,270 @@
+from pathlib import Path
+
+import pytest
+
+from reservation_api.application.relay import RetryPolicy
+from reservation_api.config.loading import load
+from reservation_api.config.settings import BUILT, DEV_DEFAULTS, SETTINGS, Setting
+from reservation_api.config.tree import (
+    ConfigError,
+    EmbeddedKeys,
+    GivenKeys,
+    KeysInFile,
+    PublishedKeys,
+    Secret,
+)
+from reservation_api.domain.reservation import HoldPolicy
+
+JWKS = '{"keys": [{"kty": "EC", "kid": "very-secret"}]}'
+ISSUER = "https://auth.traffic-tacos.com/auth/realms/traffic-tacos"
+
+
+def faults_of(**environ: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load(environ)
+    return caught.value.faults
+
+
+def test_an_empty_environment_is_the_embedded_runtime_with_the_documents_defaults() -> None:
+    config = load({})
+
+    assert (config.http.host, config.http.port) == ("0.0.0.0", 8080)
+    assert config.profiles == ("default",)
+    assert config.store.database_file == Path("data/reservation.db")
+    assert config.store.synchronous == "FULL"
+    assert config.hold == HoldPolicy(60, 60, 300, 2)
+    assert config.relay == RetryPolicy(max_attempts=10)
+    assert config.process.shutdown_seconds == 30
+    assert config.process.drain_seconds == 3
+    assert config.identity.source == EmbeddedKeys(Path("data/issuer-key.pem"))
+
+
+def test_every_setting_of_this_release_reaches_the_tree() -> None:
+    config = load(
+        {
+            "APP_HTTP_HOST": "::1",
+            "APP_HTTP_PORT": "9090",
+            "APP_WORKERS": "4",
+            "APP_DRAIN_SECONDS": "0.5",
+            "APP_SHUTDOWN_SECONDS": "20",
+            "APP_LOG_LEVEL": "DEBUG",
+            "SPRING_PROFILES_ACTIVE": "prod, blue",
+            "APP_DATA_DIR": "/srv/data",
+            "APP_SQLITE_SYNCHRONOUS": "NORMAL",
+            "AWS_REGION": "ap-northeast-2",
+            "APP_HOLD_SECONDS": "90",
+            "APP_HOLD_GRACE_SECONDS": "30",
+            "APP_HOLD_MAX_SECONDS": "120",
+            "APP_HOLD_MAX_EXTENSIONS": "0",
+            "APP_RELAY_MAX_ATTEMPTS": "3",
+            "APP_RELAY_BACKOFF_SECONDS": "0.25",
+            "JWT_ISSUER_URI": ISSUER,
+            "APP_JWT_AUDIENCE": "reservations",
+            "APP_JWT_CLOCK_SKEW_SECONDS": "0",
+            "APP_PAYMENT_VERIFIER": "trusting",
+            "APP_STATUS_SHARDS": "1",
+        }
+    )
+
+    assert (config.http.host, config.http.port) == ("::1", 9090)
+    assert config.profiles == ("prod", "blue")
+    assert config.process.workers == 4
+    assert config.process.drain_seconds == 0.5
+    assert config.process.shutdown_seconds == 20
+    assert config.process.log_level == "DEBUG"
+    assert config.store.database_file == Path("/srv/data/reservation.db")
+    assert config.store.synchronous == "NORMAL"
+    assert config.hold == HoldPolicy(90, 30, 120, 0)
+    assert config.relay == RetryPolicy(max_attempts=3, backoff_seconds=0.25)
+    assert config.identity.source == PublishedKeys(ISSUER)
+    assert config.identity.audience == "reservations"
+    assert config.identity.clock_skew_seconds == 0
+
+
+def test_dev_listens_on_this_machine_and_does_not_drain_unless_it_is_told_to() -> None:
+    config = load({}, DEV_DEFAULTS)
+    assert config.http.host == "127.0.0.1"
+    assert config.process.drain_seconds == 0
+
+    told = load({"APP_HTTP_HOST": "0.0.0.0", "APP_DRAIN_SECONDS": "7"}, DEV_DEFAULTS)
+    assert told.http.host == "0.0.0.0"
+    assert told.process.drain_seconds == 7
+
+
+def test_foreign_variables_are_no_concern() -> None:
+    assert load({"PATH": "/bin", "HOME": "/", "AWS_PROFILE": "x", "JWT_COOKIE": "x"}) == load({})
+
+
+def test_all_faults_are_told_at_once() -> None:
+    faults = faults_of(
+        APP_HTTP_PORT="http",
+        APP_HOLD_SECONDS="0",
+        APP_HTPT_PORT="1",
+        SPRING_PROFILES_ACTIVE="prod",
+        GRPC_PORT="9000",
+    )
+    for name in ("APP_HTTP_PORT", "APP_HOLD_SECONDS", "APP_HTPT_PORT", "profile prod", "GRPC_PORT"):
+        assert len([fault for fault in faults if fault.startswith(name)]) == 1, name
+    assert len(faults) == 5
+
+
+def test_an_unknown_name_of_ours_is_a_fault_with_a_hint() -> None:
+    assert faults_of(APP_HOLD_SECOND="60") == [
+        "APP_HOLD_SECOND is no setting: did you mean APP_HOLD_SECONDS?"
+    ]
+    assert faults_of(APP_XYZZY="1") == ["APP_XYZZY is no setting"]
+
+
+def test_a_slip_in_the_issuers_name_does_not_fall_back_to_another_issuer() -> None:
+    assert faults_of(JWT_ISSUER_URL=ISSUER) == ["JWT_ISSUER_URL is no setting: did you mean JWT_ISSUER_URI?"]
+
+
+@pytest.mark.parametrize(
+    "setting", [s for s in SETTINGS.values() if s.name != "JVM_OPTS"], ids=lambda s: s.name
+)
+def test_set_but_empty_is_a_fault(setting: Setting) -> None:
+    empty = f"{setting.name} is set but empty"
+    assert any(fault.startswith(empty) for fault in faults_of(**{setting.name: " "}))
+
+
+@pytest.mark.parametrize(
+    ("name", "bad"),
+    [
+        ("APP_HTTP_HOST", ["a b", "http://x", "-x", "x" * 254, "host:80"]),
+        ("APP_HTTP_PORT", ["0", "65536", "80.0", "\uff18\uff10", "1" * 30, "+80"]),
+        ("APP_WORKERS", ["0", "65", "-1"]),
+        ("APP_DRAIN_SECONDS", ["-1", "301", "1e2", "nan", "inf"]),
+        ("APP_SHUTDOWN_SECONDS", ["1", "3601"]),
+        ("APP_LOG_LEVEL", ["info", "TRACE"]),
+        ("SPRING_PROFILES_ACTIVE", ["a,,b", "a b", "x" * 65]),
+        ("APP_DATA_DIR", ["a\0b"]),
+        ("APP_SQLITE_SYNCHRONOUS", ["OFF", "full"]),
+        ("AWS_REGION", ["seoul", "AP-NORTHEAST-2"]),
+        ("APP_HOLD_SECONDS", ["0", "1801", "1.5"]),
+        ("APP_HOLD_GRACE_SECONDS", ["0", "1501"]),
+        ("APP_HOLD_MAX_SECONDS", ["0", "1801"]),
+        ("APP_HOLD_MAX_EXTENSIONS", ["-1", "101"]),
+        ("APP_RELAY_MAX_ATTEMPTS", ["0", "101"]),
+        ("APP_RELAY_BACKOFF_SECONDS", ["0", "61"]),
+        ("JWT_ISSUER_URI", ["https://a b", "x" * 2049]),
+        ("APP_JWT_AUDIENCE", ["a b", "x" * 256]),
+        ("APP_JWT_CLOCK_SKEW_SECONDS", ["-1", "301"]),
+        ("APP_PAYMENT_VERIFIER", ["none", "grpc"]),
+        ("APP_DYNAMODB_TABLES_ORDERS", ["no", "a b c"]),
+        ("DYNAMODB_ENDPOINT", ["localhost:8000", "ftp://x", "http://", "http://x:99999"]),
+        ("AWS_EVENTBRIDGE_BUS_NAME", ["a b", "x" * 257]),
+        ("INVENTORY_GRPC_ADDRESS", ["inventory", "inventory:0", "inventory:99999", ":9090", "a b:1"]),
+        ("GRPC_PORT", ["0"]),
+        ("APP_GRPC_TRUSTED", ["yes"]),
+        ("OTLP_ENDPOINT", ["otel:4318", "http://user:hunter2@otel/"]),
+        ("APP_MANAGEMENT_PORT", ["70000"]),
+        ("APP_STATUS_SHARDS", ["0", "101"]),
+    ],
+)
+def test_a_value_out_of_bounds_is_a_fault_that_says_what_it_must_be(name: str, bad: list[str]) -> None:
+    for text in bad:
+        told = [
+            fault
+            for fault in faults_of(**{name: text})
+            if fault.startswith((f"{name} must", f"{name} names"))
+        ]
+        assert len(told) == 1, text
+
+
+def test_holds_never_outlive_what_the_inventory_remembers() -> None:
+    longest = load({"APP_HOLD_MAX_SECONDS": "1800", "APP_HOLD_GRACE_SECONDS": "1500"}).hold
+    assert longest.max_hold_seconds + longest.grace_seconds < 3600
+
+
+def test_the_longest_hold_is_not_shorter_than_a_hold() -> None:
+    assert faults_of(APP_HOLD_SECONDS="301") == [
+        "APP_HOLD_MAX_SECONDS (300) must not be less than APP_HOLD_SECONDS (301)"
+    ]
+    assert load({"APP_HOLD_SECONDS": "300"}).hold.hold_seconds == 300
+
+
+def test_shutting_down_takes_longer_than_draining() -> None:
+    (fault,) = faults_of(APP_DRAIN_SECONDS="29")
+    assert fault.startswith("APP_SHUTDOWN_SECONDS (30) must leave 2 seconds")
+
+
+def test_profile_prod_believes_payments_only_when_asked_by_name() -> None:
+    (fault,) = faults_of(SPRING_PROFILES_ACTIVE="prod")
+    assert fault.startswith("profile prod does not believe payment intents by default")
+    assert load({"SPRING_PROFILES_ACTIVE": "prod", "APP_PAYMENT_VERIFIER": "trusting"}).is_prod
+    assert not load({"SPRING_PROFILES_ACTIVE": "local"}).is_prod
+
+
+@pytest.mark.parametrize("profile", ["PROD", "production", "prd", "blue,Prod"])
+def test_what_is_nearly_prod_is_a_fault(profile: str) -> None:
+    (fault,) = faults_of(SPRING_PROFILES_ACTIVE=profile)
+    assert "did you mean prod?" in fault
+
+
+def test_jvm_opts_are_taken_and_noted() -> None:
+    for text in ("-Xms2g -Xmx4g", ""):
+        assert load({"JVM_OPTS": text}).notes == ("JVM_OPTS is ignored: there is no JVM",)
+    assert load({}).notes == ()
+
+
+def test_there_is_a_test_of_bounds_for_every_setting_that_has_some() -> None:
+    marks = test_a_value_out_of_bounds_is_a_fault_that_says_what_it_must_be.pytestmark  # type: ignore[attr-defined]
+    tested = {name for name, _ in marks[0].args[1]}
+    tables = {name for name in SETTINGS if name.startswith("APP_DYNAMODB_TABLES_")}
+    same_kind = tables | {"EVENTBRIDGE_ENDPOINT", "PAYMENT_GRPC_ADDRESS"}
+    assert tested | same_kind | {"JVM_OPTS", "JWT_JWKS", "JWT_JWKS_FILE"} == SETTINGS.keys()
+
+
+def test_no_setting_turns_authentication_off() -> None:
+    assert not [
+        s.name for s in BUILT if any(word in s.name for word in ("AUTH", "DISABLE", "INSECURE", "ANONYM"))
+    ]
+
+
+def test_keys_in_the_environment_need_an_issuer() -> None:
+    config = load({"JWT_ISSUER_URI": "urn:issuer", "JWT_JWKS": JWKS})
+    assert config.identity.source == GivenKeys("urn:issuer", Secret(JWKS))
+
+    config = load({"JWT_ISSUER_URI": "urn:issuer", "JWT_JWKS_FILE": "/run/secrets/jwks.json"})
+    assert config.identity.source == KeysInFile("urn:issuer", Path("/run/secrets/jwks.json"))
+
+    assert faults_of(JWT_JWKS=JWKS) == [
+        "JWT_JWKS is set without JWT_ISSUER_URI, which tokens must name as their issuer"
+    ]
+    (fault,) = faults_of(JWT_JWKS_FILE="/run/secrets/jwks.json")
+    assert fault.startswith("JWT_JWKS_FILE is set without JWT_ISSUER_URI")
+
+
+def test_keys_come_from_one_place() -> None:
+    assert faults_of(JWT_ISSUER_URI=ISSUER, JWT_JWKS=JWKS, JWT_JWKS_FILE="/x") == [
+        "JWT_JWKS and JWT_JWKS_FILE are both set: the keys come from one place"
+    ]
+
+
+@pytest.mark.parametrize(
+    "issuer", ["http://auth.example", "urn:issuer", "https://u:p@auth.example", "https://"]
+)
+def test_an_issuer_that_is_asked_for_keys_is_an_https_url(issuer: str) -> None:
+    (fault,) = faults_of(JWT_ISSUER_URI=issuer)
+    assert fault.startswith("JWT_ISSUER_URI must be an https URL")
+
+
+@pytest.mark.parametrize("issuer", ["http://127.0.0.1:8081/realm", "http://localhost", "http://[::1]:80"])
+def test_an_issuer_on_this_machine_may_be_asked_over_plain_http(issuer: str) -> None:
+    assert load({"JWT_ISSUER_URI": issuer}).identity.source == PublishedKeys(issuer)
+
+
+@pytest.mark.parametrize("text", ["very-secret", "[]", '{"keys": 1}', '{"very-secret": []}', "[" * 100_000])
+def test_keys_that_are_no_key_set_are_a_fault_without_the_keys(text: str) -> None:
+    (fault,) = faults_of(JWT_ISSUER_URI=ISSUER, JWT_JWKS=text)
+    assert fault == "JWT_JWKS must be a JSON object with `keys`"
+
+
+def test_secrets_do_not_show() -> None:
+    config = load({"JWT_ISSUER_URI": ISSUER, "JWT_JWKS": JWKS})
+    assert "very-secret" not in f"{config!r} {config} {config.identity.source}"
+
+
+def test_passwords_in_urls_do_not_show_in_faults() -> None:
+    assert "hunter2" not in " ".join(faults_of(OTLP_ENDPOINT="http://user:hunter2@otel:4318/"))
+    assert "hunter2" not in " ".join(faults_of(JWT_ISSUER_URI="http://user:hunter2@auth/ realm"))
