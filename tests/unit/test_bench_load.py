@@ -1,7 +1,11 @@
-"""The load generator against small servers of this file's own, over real sockets."""
+"""The load generator against small servers of this file's own, over real sockets; and its figures' readers."""
 
 import asyncio
+import os
 import re
+import subprocess
+import sys
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -9,7 +13,9 @@ from typing import Any
 
 import pytest
 import uvloop
+from bench.cpu import choose_pins, core_time, thread_cpu, tree_cpu
 from bench.load import LoadPlan, ResponseHook, run, template
+from bench.stacks import count, is_waiting, layer_of, parse
 from bench.tally import LoadResult, Percentiles
 from bench.wire import MalformedResponseError, Request, Response, ResponseReader, render
 
@@ -302,3 +308,72 @@ def test_a_request_is_rendered_with_host_and_length() -> None:
     assert b"content-length" not in render(Request("GET", "/", {}, b""), "h:1")
     with pytest.raises(ValueError, match="HEAD"):
         render(Request("HEAD", "/", {}, b""), "h:1")
+
+
+# CPU time and stacks
+
+
+def burn(seconds: float) -> None:
+    until = time.process_time() + seconds
+    while time.process_time() < until:
+        pass
+
+
+def test_cpu_of_a_process_is_what_it_used_with_its_children() -> None:
+    before = tree_cpu(os.getpid())
+    burn(0.1)
+    assert (tree_cpu(os.getpid()) - before).total >= 0.08  # the kernel counts in hundredths
+    code = "import time\nwhile time.process_time() < 0.1: pass\nprint(flush=True)\ninput()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        assert (tree_cpu(os.getpid()) - before).total >= 0.16
+        assert tree_cpu(child.pid).total >= 0.08
+        child.communicate(b"\n")
+    assert (tree_cpu(os.getpid()) - before).total >= 0.16
+
+
+def test_cpu_of_threads_and_cores_is_listed() -> None:
+    burn(0.05)
+    assert max(thread_cpu(os.getpid()).values()) >= 0.04
+    assert core_time(None).busy >= core_time(choose_pins().server).busy > 0
+    with pytest.raises(ProcessLookupError):
+        tree_cpu(2**30)
+
+
+RUN = 'process 7:"serve";run (/x/lib/python3.11/site-packages/uvloop/__init__.py:1)'
+OURS = "/x/src/reservation_api"
+STACKS = "\n".join(
+    [
+        f"{RUN};hold ({OURS}/application/hold.py:3);reserve ({OURS}/adapters/sqlite/inventory.py:9);"
+        "sqlite3_step (/usr/lib/libsqlite3.so.0) 6",
+        f"{RUN};answer ({OURS}/entrypoints/http/app.py:3);encode (/x/site-packages/msgspec/_core.so) 3",
+        f"{RUN};write (/lib/libc.so.6) 1",
+        f"{RUN};uv__io_poll (linux.c:9);epoll_pwait (/lib/libc.so.6) 4",
+        f"loop ({OURS}/adapters/sqlite/database.py:3);0x7f12 (/lib/libc-2.36.so) 2",
+    ]
+)
+
+
+def test_a_sample_belongs_to_the_innermost_layer_of_ours() -> None:
+    layers = [layer_of(sample) for sample in parse(STACKS)]
+    loop = "server and event loop"
+    assert layers == ["inventory", "codec", loop, loop, "sqlite writer and store"]
+
+
+def test_threads_that_wait_are_told_from_those_that_work() -> None:
+    assert [is_waiting(sample) for sample in parse(STACKS)] == [False, False, False, True, False]
+
+
+def test_functions_are_counted_by_self_and_cumulative_time() -> None:
+    python, native = (count(parse(STACKS), native=native) for native in (False, True))
+    assert python.total == native.total == sum(python.layers.values()) == 16
+    named = {frame.function: samples for frame, samples in python.by_self.items()}
+    assert named == {"reserve": 6, "answer": 3, "run": 5, "loop": 2}
+    assert {frame.function: n for frame, n in python.cumulative.items()}["run"] == 14
+    assert {frame.function: n for frame, n in native.by_self.items()}["?"] == 2
+    assert {str(frame) for frame in python.by_self} >= {
+        "reserve (reservation_api/adapters/sqlite/inventory.py)"
+    }
