@@ -1,4 +1,4 @@
-"""The load generator against small servers of this file's own, over real sockets; and its figures' readers."""
+"""The load generator against small servers of this file's own, over real sockets; and what reads CPU time."""
 
 import asyncio
 import os
@@ -345,10 +345,10 @@ def test_cpu_of_threads_and_cores_is_listed() -> None:
 
 RUN = 'process 7:"serve";run (/x/lib/python3.11/site-packages/uvloop/__init__.py:1)'
 OURS = "/x/src/reservation_api"
+RESERVE = f"reserve ({OURS}/adapters/sqlite/inventory.py:9)"
 STACKS = "\n".join(
     [
-        f"{RUN};hold ({OURS}/application/hold.py:3);reserve ({OURS}/adapters/sqlite/inventory.py:9);"
-        "sqlite3_step (/usr/lib/libsqlite3.so.0) 6",
+        f"{RUN};hold ({OURS}/application/hold.py:3);{RESERVE};sqlite3_step (/usr/lib/libsqlite3.so.0) 6",
         f"{RUN};answer ({OURS}/entrypoints/http/app.py:3);encode (/x/site-packages/msgspec/_core.so) 3",
         f"{RUN};write (/lib/libc.so.6) 1",
         f"{RUN};uv__io_poll (linux.c:9);epoll_pwait (/lib/libc.so.6) 4",
