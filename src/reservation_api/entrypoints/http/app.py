@@ -1,0 +1,187 @@
+"""The API: a request in, a response out; no server, no socket."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from time import perf_counter
+
+from prometheus_client import Histogram
+
+from reservation_api.application.health import Health
+from reservation_api.application.use_cases import UseCases
+from reservation_api.domain.errors import NotFoundError, OverloadedError, ReservationApiError
+from reservation_api.entrypoints.http.actuator import ActuatorHandlers
+from reservation_api.entrypoints.http.authentication import ANONYMOUS, Authenticator, require_scope
+from reservation_api.entrypoints.http.decoding import decode_query
+from reservation_api.entrypoints.http.docs import DocsHandlers
+from reservation_api.entrypoints.http.events import EventHandlers
+from reservation_api.entrypoints.http.operations import Access, Handler, Operation
+from reservation_api.entrypoints.http.orders import OrderHandlers
+from reservation_api.entrypoints.http.problems import problem_response
+from reservation_api.entrypoints.http.queries import NoQuery
+from reservation_api.entrypoints.http.request import Call, Request, Response
+from reservation_api.entrypoints.http.reservations import ReservationHandlers
+from reservation_api.entrypoints.http.router import Router
+from reservation_api.entrypoints.http.routes import OPERATIONS
+from reservation_api.entrypoints.http.trace_context import trace_id_of
+from reservation_api.entrypoints.http.wire import is_id
+from reservation_api.ports.clock import Clock
+from reservation_api.ports.identity import OPS_SCOPE, TokenVerifier
+from reservation_api.telemetry.metrics import Metrics
+
+MAX_IN_FLIGHT = 1_000
+"""At 7,000 requests a second, a core's most, 840 are under way at 120 ms each; more only wait longer."""
+_FIRST_SERVER_ERROR = 500
+
+log = logging.getLogger("reservation_api.http")
+
+
+@dataclass(frozen=True, slots=True)
+class _Endpoint:
+    """An operation, bound to what serves it."""
+
+    operation: Operation
+    handler: Handler
+    latency: Histogram
+    is_public: bool
+    is_command: bool
+    needs_operator: bool
+    has_parameter: bool
+    takes_query: bool
+
+
+class Api:
+    """Routes, authenticates, calls a handler, and turns every refusal into a problem."""
+
+    max_in_flight = MAX_IN_FLIGHT
+
+    def __init__(
+        self, use_cases: UseCases, tokens: TokenVerifier, health: Health, clock: Clock, metrics: Metrics
+    ) -> None:
+        self._authenticator = Authenticator(tokens)
+        self._in_flight = 0
+        reservations = ReservationHandlers(use_cases, clock, metrics)
+        actuator = ActuatorHandlers(health, metrics, self._authenticator)
+        handlers = _handlers(use_cases, reservations, actuator)
+        self._router = Router(
+            (operation.method, operation.template, _endpoint(operation, handlers, metrics))
+            for operation in OPERATIONS
+        )
+
+    async def __call__(self, request: Request) -> Response:
+        """Answer a request; never raises but for cancellation."""
+        began = perf_counter()
+        trace_id = trace_id_of(request.headers.get("traceparent"))
+        try:
+            endpoint, parameter = self._router.find(request.method, request.path)
+        except ReservationApiError as refusal:
+            return problem_response(refusal, trace_id)
+        call = Call(request, trace_id, parameter, ANONYMOUS)
+        error: ReservationApiError | None = None
+        self._in_flight += 1
+        try:
+            response = await self._answer(endpoint, call)
+        except ReservationApiError as refusal:
+            error = refusal
+            response = problem_response(refusal, trace_id)
+        except Exception:
+            log.exception("unexpected failure", extra={"fields": _fields_of_failure(endpoint, call)})
+            error = ReservationApiError("something failed here; the trace id leads to it")
+            response = problem_response(error, trace_id)
+        finally:
+            self._in_flight -= 1
+        milliseconds = (perf_counter() - began) * 1000
+        endpoint.latency.observe(milliseconds)
+        if endpoint.is_command:
+            _log_command(endpoint, call, response.status, milliseconds, error)
+        return response
+
+    async def _answer(self, endpoint: _Endpoint, call: Call) -> Response:
+        """Admit, authenticate, and only then look at anything else of the request."""
+        if endpoint.is_public:
+            return await endpoint.handler(call)
+        if self._in_flight > self.max_in_flight:
+            raise OverloadedError("too many requests are under way in this process")
+        call.caller = await self._authenticator.caller_of(call.request.headers)
+        if endpoint.needs_operator:
+            require_scope(call.caller, OPS_SCOPE)
+        if endpoint.has_parameter and not is_id(call.parameter):
+            raise NotFoundError("no such resource")
+        call.reservation_id = call.parameter or None
+        if call.request.query and not endpoint.takes_query:
+            decode_query(call.request.query, NoQuery)
+        return await endpoint.handler(call)
+
+
+def _handlers(
+    use_cases: UseCases, reservations: ReservationHandlers, actuator: ActuatorHandlers
+) -> Mapping[str, Handler]:
+    """Say who serves each operation of the route table."""
+    orders = OrderHandlers(use_cases.queries)
+    events = EventHandlers(use_cases.queries)
+    documents = DocsHandlers()
+    return {
+        "holdSeats": reservations.hold,
+        "listReservations": reservations.list,
+        "getReservation": reservations.get,
+        "confirmReservation": reservations.confirm,
+        "cancelReservation": reservations.cancel,
+        "extendReservation": reservations.extend,
+        "listOrders": orders.list,
+        "getOrder": orders.get,
+        "listOrdersOfEvent": orders.list_of_event,
+        "getAvailability": events.availability,
+        "health": actuator.health,
+        "liveness": actuator.liveness,
+        "readiness": actuator.readiness,
+        "info": actuator.info,
+        "listMetrics": actuator.metric_names,
+        "getMetric": actuator.metric,
+        "prometheus": actuator.prometheus,
+        "openapi": documents.openapi,
+        "docs": documents.page,
+    }
+
+
+def _endpoint(operation: Operation, handlers: Mapping[str, Handler], metrics: Metrics) -> _Endpoint:
+    return _Endpoint(
+        operation=operation,
+        handler=handlers[operation.operation_id],
+        latency=metrics.latency_of(operation.endpoint),
+        is_public=operation.access is Access.PUBLIC,
+        is_command=operation.is_command,
+        needs_operator=operation.access is Access.OPERATOR,
+        has_parameter=operation.parameter is not None,
+        takes_query=operation.query is not NoQuery,
+    )
+
+
+def _log_command(
+    endpoint: _Endpoint, call: Call, status: int, milliseconds: float, error: ReservationApiError | None
+) -> None:
+    """Write the one line of a command: never its token, never its key."""
+    level = logging.INFO if status < _FIRST_SERVER_ERROR else logging.WARNING
+    if not log.isEnabledFor(level):
+        return
+    fields = {
+        "trace_id": call.trace_id,
+        "reservation_id": call.reservation_id,
+        "subject": call.caller.subject,
+        "route": endpoint.operation.endpoint,
+        "status": status,
+        "milliseconds": round(milliseconds, 3),
+    }
+    if error is not None:
+        fields["code"] = error.code
+        fields["reason"] = error.message
+    if call.replayed or (error is not None and error.replayed):
+        fields["replayed"] = True
+    log.log(level, "command", extra={"fields": fields})
+
+
+def _fields_of_failure(endpoint: _Endpoint, call: Call) -> dict[str, str]:
+    return {
+        "trace_id": call.trace_id,
+        "route": endpoint.operation.endpoint,
+        "subject": call.caller.subject,
+    }
