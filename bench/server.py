@@ -57,14 +57,13 @@ def event_command(event_id: str) -> list[str]:
 def running_server(core: int | None, program: Path = PROGRAM) -> Iterator[Server]:
     """Start `serve` on one core, and end it; raises ServerFailedError."""
     with tempfile.TemporaryDirectory(prefix="reservation-bench-") as folder:
-        home = _Home(Path(folder), program)
-        port = _free_port()
-        process = home.start(port, core)
+        home = _Home(Path(folder), program, _free_port())
+        process = home.start(core)
         try:
-            home.wait_until_ready(process, port)
+            home.wait_until_ready(process)
             home.run_tool(*event_command(EVENT_ID))
             token = home.run_tool("token", "--sub", f"bench-{secrets.token_hex(4)}").split()[-1]
-            yield Server(process.pid, port, token)
+            yield Server(process.pid, home.port, token)
         finally:
             _stop(process)
 
@@ -75,18 +74,20 @@ class _Home:
 
     folder: Path
     program: Path
+    port: int
 
     @property
     def environment(self) -> dict[str, str]:
         kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
-        return {**kept, "APP_DATA_DIR": str(self.folder / "data")}
+        address = {"APP_HTTP_HOST": HOST, "APP_HTTP_PORT": str(self.port)}
+        return {**kept, **address, "APP_DATA_DIR": str(self.folder / "data")}
 
     @property
     def log_file(self) -> Path:
         return self.folder / "server.log"
 
-    def start(self, port: int, core: int | None) -> "subprocess.Popen[bytes]":
-        command = [str(self.program), "serve", "--port", str(port)]
+    def start(self, core: int | None) -> "subprocess.Popen[bytes]":
+        command = [str(self.program), "serve"]
         with pinned_to(core), self.log_file.open("wb") as log:
             return subprocess.Popen(
                 command,
@@ -114,9 +115,9 @@ class _Home:
             raise ServerFailedError(f"{' '.join(arguments)}: {finished.stdout}{finished.stderr}")
         return finished.stdout
 
-    def wait_until_ready(self, process: "subprocess.Popen[bytes]", port: int) -> None:
+    def wait_until_ready(self, process: "subprocess.Popen[bytes]") -> None:
         deadline = time.monotonic() + START_SECONDS
-        while not _is_ready(port):
+        while not _is_ready(self.port):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise ServerFailedError(f"the server is not ready: {self.log_file.read_text()[-2000:]}")
             time.sleep(POLL_SECONDS)
