@@ -50,6 +50,7 @@ from reservation_api.config.tree import (
 from reservation_api.domain.values import to_iso
 from reservation_api.ports.clock import Clock
 from reservation_api.ports.outbox import Outbox, OutboxEntry, OutboxStatus
+from reservation_api.telemetry.metrics import Metrics
 
 PURGE_BATCH_SIZE = 500
 """Rows deleted at a time: a few milliseconds for which other writes wait."""
@@ -83,6 +84,7 @@ class Service:
     fast_relay: FastRelay
     purges: Mapping[str, Purge]
     health: Health
+    metrics: Metrics
     closers: Sequence[Callable[[], Awaitable[None]]] = ()
 
     async def close(self) -> None:
@@ -149,6 +151,7 @@ def build(config: Config, clock: Clock | None = None) -> Service:
         fast_relay=circle.fast_relay,
         purges={"records": parts.store.purge_records, "holds": parts.inventory.purge_ended_holds},
         health=Health(_checks(config, database, parts.outbox)),
+        metrics=Metrics(),
         closers=identity.closers,
     )
 

@@ -1,0 +1,54 @@
+"""What `dev` prints when it is ready: where to look, and lines to paste."""
+
+from reservation_api.bootstrap import Service
+
+TOKEN_SECONDS = 8 * 3600
+"""A day's work."""
+
+_WELCOME = """
+The reservation API is ready.
+
+  API    {url}
+  docs   {url}/docs
+  health {url}/actuator/health
+  data   {data_dir}
+{trial}
+"""
+
+_TRIAL = """
+A token for alice, good for {hours} hours:
+
+  TOKEN={token}
+
+Hold two seats, see them, and pay (put the id from the first answer into the others):
+
+  curl -si {url}/v1/reservations -H "Authorization: Bearer $TOKEN" -H "Idempotency-Key: $(date +%s)" \\
+    -H "Content-Type: application/json" -d '{{"event_id": "evt_demo", "qty": 2}}'
+  curl -s {url}/v1/reservations -H "Authorization: Bearer $TOKEN"
+  curl -si {url}/v1/reservations/RESERVATION_ID/confirm -H "Authorization: Bearer $TOKEN" \\
+    -H "Idempotency-Key: $(date +%s)" -H "Content-Type: application/json" \\
+    -d '{{"payment_intent_id": "pay_1"}}'
+  curl -s {url}/v1/events/evt_demo/availability -H "Authorization: Bearer $TOKEN"
+
+More tokens: reservation-api token --sub bob. What is published: reservation-api events tail --follow"""
+
+_ELSEWHERE = """
+Tokens come from {issuer}."""
+
+
+def welcome(service: Service) -> str:
+    """Return the text."""
+    http = service.config.http
+    host = f"[{http.host}]" if ":" in http.host else http.host
+    url = f"http://{host}:{http.port}"
+    return _WELCOME.format(
+        url=url, data_dir=service.config.store.data_dir.resolve(), trial=_trial(service, url)
+    )
+
+
+def _trial(service: Service, url: str) -> str:
+    if service.issuer is None:
+        return _ELSEWHERE.format(issuer="JWT_ISSUER_URI")
+    audience = service.config.identity.audience
+    token = service.issuer.issue("alice", (), TOKEN_SECONDS, service.clock.now(), audience)
+    return _TRIAL.format(url=url, hours=TOKEN_SECONDS // 3600, token=token)

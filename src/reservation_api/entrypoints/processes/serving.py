@@ -1,0 +1,137 @@
+"""One process: what it does between its start and its end, stage by stage."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from reservation_api.application.health import Readiness
+from reservation_api.application.relay import FastRelay
+from reservation_api.bootstrap import Service, build
+from reservation_api.config import Config
+from reservation_api.entrypoints.http.app import Api
+from reservation_api.entrypoints.http.granian_server import HttpServer
+from reservation_api.entrypoints.processes.lifeline import watch_lifeline
+from reservation_api.entrypoints.processes.shutdown import Shutdown
+from reservation_api.entrypoints.workers.background import run_background
+from reservation_api.entrypoints.workers.loops import keep_running, pause_until
+
+FLUSH_SECONDS = 5.0
+"""For the rows of the last requests; what is left is in the outbox, and the slow path has it."""
+
+_log = logging.getLogger(__name__)
+
+OnReady = Callable[[Service], None]
+
+
+class ServerEndedError(Exception):
+    """The process can not serve any more; whoever supervises it starts another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What a process does."""
+
+    serves_http: bool = False
+    works: bool = False
+    """Does the background work: expiry, the relay's slow path, purges."""
+    lifeline: int | None = None
+    """The reading end of the pipe whose other end the parent keeps."""
+
+
+async def run_process(config: Config, role: Role, on_ready: OnReady | None = None) -> None:
+    """Do a role until asked to end; raises ConfigError, StoreUnavailableError, or what the server raises.
+
+    What is entered last ends first: the stages of the end are the stages of the start, backwards.
+    """
+    shutdown = Shutdown(config.process.shutdown_seconds)
+    shutdown.listen()
+    if role.lifeline is not None:
+        watch_lifeline(role.lifeline, partial(shutdown.ask, "the parent is gone"))
+    for note in config.notes:
+        _log.info(note)
+    async with AsyncExitStack() as stages:
+        stages.callback(shutdown.done)
+        service = await stages.enter_async_context(_open_service(config, shutdown))
+        await stages.enter_async_context(_fast_relay(service.fast_relay, shutdown))
+        if role.works:
+            await stages.enter_async_context(_background(service, shutdown))
+        if role.serves_http:
+            await stages.enter_async_context(_http(service, shutdown))
+        if on_ready is not None:
+            on_ready(service)
+        _log.info("ready")
+        await shutdown.asked.wait()
+    _log.info("ended")
+
+
+@asynccontextmanager
+async def _open_service(config: Config, shutdown: Shutdown) -> AsyncIterator[Service]:
+    service = build(config)
+    try:
+        yield service
+    finally:
+        shutdown.enter("closing the store")
+        await service.close()
+
+
+@asynccontextmanager
+async def _fast_relay(relay: FastRelay, shutdown: Shutdown) -> AsyncIterator[None]:
+    task = asyncio.create_task(keep_running("the fast relay", relay.run_forever, asyncio.sleep))
+    try:
+        yield
+    finally:
+        shutdown.enter("flushing the relay")
+        try:
+            await asyncio.wait_for(relay.flush(), FLUSH_SECONDS)
+        except TimeoutError:
+            _log.warning("outbox rows are left to the slow path")
+        task.cancel()
+        await asyncio.wait([task])
+
+
+@asynccontextmanager
+async def _background(service: Service, shutdown: Shutdown) -> AsyncIterator[None]:
+    stopping = asyncio.Event()
+    task = asyncio.create_task(run_background(service, stopping, pause_until(stopping)))
+    try:
+        yield
+    finally:
+        shutdown.enter("finishing background work")
+        stopping.set()
+        await task
+
+
+@asynccontextmanager
+async def _http(service: Service, shutdown: Shutdown) -> AsyncIterator[None]:
+    """Serve; at the end refuse readiness, keep serving until the balancer has seen it, then stop."""
+    api = Api(service.use_cases, service.tokens, service.health, service.clock, service.metrics)
+    address = service.config.http
+    server = HttpServer(api, address.host, address.port)
+    await server.start()
+    watcher = asyncio.create_task(_ask_when_ended(server, shutdown))
+    service.health.readiness = Readiness.ACCEPTING_TRAFFIC
+    try:
+        yield
+    finally:
+        service.health.readiness = Readiness.REFUSING_TRAFFIC
+        shutdown.enter("draining", lambda: server.in_flight)
+        await asyncio.wait([watcher], timeout=service.config.process.drain_seconds)
+        if watcher.done():
+            await watcher
+        shutdown.enter("finishing requests", lambda: server.in_flight)
+        watcher.cancel()
+        await server.stop()
+
+
+async def _ask_when_ended(server: HttpServer, shutdown: Shutdown) -> None:
+    """Wait for an end that nobody asked for; raises ServerEndedError."""
+    try:
+        await server.wait_stopped()
+    except Exception as error:
+        shutdown.ask("the HTTP server has failed")
+        raise ServerEndedError(f"the HTTP server has failed: {error}") from error
+    shutdown.ask("the HTTP server has ended")
+    raise ServerEndedError("the HTTP server has ended by itself")
