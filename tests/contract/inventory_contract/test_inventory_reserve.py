@@ -1,5 +1,6 @@
 """Reserving: all the seats or none, and one answer for each reservation id."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -158,6 +159,14 @@ async def test_an_unknown_seat_is_refused_by_name_and_takes_none(
 async def test_a_seat_named_twice_is_refused(inventory: Inventory, clock: FakeClock) -> None:
     with pytest.raises(InvalidRequestError):
         await inventory.reserve(wanted("r1", "A-1-1 A-1-1", clock.now() + HOLD))
+
+
+@pytest.mark.parametrize("qty", [1, 3])
+async def test_another_number_of_seats_than_are_named_is_refused(
+    inventory: Inventory, clock: FakeClock, qty: int
+) -> None:
+    with pytest.raises(InvalidRequestError):
+        await inventory.reserve(replace(wanted("r1", "A-1-1 A-1-2", clock.now() + HOLD), qty=qty))
 
 
 @pytest.mark.parametrize("qty", [-1, 0, 11])

@@ -1,0 +1,176 @@
+"""At each await of each command: let another command through, or any fault happen; the invariants hold.
+
+The histories of test_invariants_under_faults are random; these are all the short ones.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from tests.support.faults import DECLINED, Fault
+from tests.support.runtimes import RUNTIMES
+from tests.support.simulation import Call, Faults, Simulation
+
+from reservation_api.domain.reservation import Status
+from reservation_api.ports.outbox import OutboxType
+
+FIRST, SECOND = 0, 1
+LAST_CALL = 6
+"""No command below makes more port calls than this; one past the end shows that nothing happens there."""
+
+Action = Callable[[Simulation, int, Faults], None]
+
+
+def _confirm(simulation: Simulation, at: int, faults: Faults) -> None:
+    simulation.move(at, "confirm", f"confirm-{at}", 0, (f"pi_{at}",), faults)
+
+
+def _confirm_declined(simulation: Simulation, at: int, faults: Faults) -> None:
+    simulation.move(at, "confirm", f"declined-{at}", 0, (DECLINED,), faults)
+
+
+def _confirm_with_used_payment(simulation: Simulation, at: int, faults: Faults) -> None:
+    simulation.hold(at, "alice", "other seats", [5], {})
+    simulation.move(at, "confirm", "other confirm", 0, ("pi_used",), {})
+    simulation.move(at, "confirm", f"used-{at}", 0, ("pi_used",), faults)
+
+
+def _cancel(simulation: Simulation, at: int, faults: Faults) -> None:
+    simulation.move(at, "cancel", f"cancel-{at}", 0, (), faults)
+
+
+def _extend(simulation: Simulation, at: int, faults: Faults) -> None:
+    simulation.move(at, "extend", f"extend-{at}", 0, (60,), faults)
+
+
+def _hold_again(simulation: Simulation, at: int, faults: Faults) -> None:
+    simulation.hold(at, "alice", "another key", [1, 2], faults)
+
+
+def _hold_twin(simulation: Simulation, at: int, faults: Faults) -> None:
+    simulation.hold(at, "alice", "first key", [1, 2], faults)
+
+
+def _hold_other_body(simulation: Simulation, at: int, faults: Faults) -> None:
+    simulation.hold(at, "alice", "first key", [3], faults)
+
+
+def _hold_best(simulation: Simulation, at: int, faults: Faults) -> None:
+    simulation.hold(at, "bob", "best key", 3, faults)
+
+
+def _expire(simulation: Simulation, at: int, faults: Faults) -> None:
+    simulation.time_passes(61)
+    simulation.expiry_runs(at, faults)
+
+
+def _inventory_expires(simulation: Simulation, at: int, faults: Faults) -> None:
+    simulation.time_passes(119.5)
+    simulation.hold(at, "bob", "late buyer", [1, 2], faults)
+
+
+def _relay(simulation: Simulation, at: int, faults: Faults) -> None:
+    simulation.time_passes(6)
+    for kind in OutboxType:
+        simulation.relay_runs(at, kind, faults)
+
+
+def _the_same_again(simulation: Simulation, at: int, faults: Faults) -> None:
+    simulation.retry(at, 0, faults)
+
+
+def _key_is_reused(simulation: Simulation, at: int, faults: Faults) -> None:
+    """Past the record's 5 minutes; what is paused is long dead then."""
+    simulation.time_passes(301)
+    simulation.retry(at, 0, faults)
+
+
+COMMANDS: list[Action] = [
+    _confirm,
+    _confirm_declined,
+    _confirm_with_used_payment,
+    _cancel,
+    _extend,
+    _hold_again,
+    _hold_twin,
+    _hold_other_body,
+    _hold_best,
+]
+OTHERS: list[Action] = [*COMMANDS, _expire, _inventory_expires, _relay, _the_same_again, _key_is_reused]
+
+
+@contextmanager
+def _after_a_hold(runtime: str, *, forgotten: bool = False) -> Iterator[Simulation]:
+    """Alice holds seats 1 and 2; at the end the workers run and everything is checked."""
+    simulation = Simulation(RUNTIMES[runtime])
+    try:
+        if not forgotten:
+            simulation.hold(FIRST, "alice", "first key", [1, 2], {})
+        yield simulation
+        simulation.check()
+    finally:
+        simulation.close()
+
+
+def _name(action: Action) -> str:
+    return action.__name__.strip("_")
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("other", OTHERS, ids=_name)
+@pytest.mark.parametrize("command", COMMANDS, ids=_name)
+def test_another_command_between_any_two_awaits(runtime: str, command: Action, other: Action) -> None:
+    for call in range(LAST_CALL):
+        with _after_a_hold(runtime) as simulation:
+            command(simulation, FIRST, {call: Fault.PAUSED})
+            other(simulation, SECOND, {})
+            simulation.check()
+            simulation.a_paused_process_goes_on(0)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize(
+    "fault", [fault for fault in Fault if fault is not Fault.PAUSED], ids=lambda f: f.name
+)
+@pytest.mark.parametrize("command", [*COMMANDS, _expire, _relay], ids=_name)
+def test_any_fault_at_any_await_and_the_client_tries_again(
+    runtime: str, command: Action, fault: Fault
+) -> None:
+    for call in range(LAST_CALL):
+        with _after_a_hold(runtime) as simulation:
+            command(simulation, FIRST, {call: fault})
+            simulation.check()
+            simulation.retry(SECOND, 0, {})
+            simulation.a_late_call_arrives(0)
+            simulation.check()
+            simulation.retry(SECOND, 0, {})
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("fault", Fault, ids=lambda fault: fault.name)
+def test_a_first_hold_that_fails_and_a_retry_that_overtakes_it(runtime: str, fault: Fault) -> None:
+    for call in range(LAST_CALL):
+        for seconds in (0.0, 1.0, 59.0, 61.0, 118.0):
+            with _after_a_hold(runtime, forgotten=True) as simulation:
+                simulation.hold(FIRST, "alice", "first key", [1, 2], {call: fault})
+                simulation.time_passes(seconds)
+                simulation.retry(SECOND, 0, {})
+                _cancel(simulation, SECOND, {})
+                simulation.a_late_call_arrives(0)
+                simulation.a_paused_process_goes_on(0)
+                simulation.hold(SECOND, "bob", "bobs", [1, 2], {})
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_an_undisturbed_confirm_sells_and_its_retry_is_told_the_same(runtime: str) -> None:
+    with _after_a_hold(runtime) as simulation:
+        _confirm(simulation, FIRST, {})
+        (reservation,) = simulation.world().reservations
+        assert reservation.status is Status.CONFIRMED
+        first = simulation.answers["alice", "confirm-0"]
+        simulation.start(
+            SECOND, Call("confirm", "alice", "confirm-0", (reservation.reservation_id, "pi_0")), {}
+        )
+        again = simulation.answers["alice", "confirm-0"][1]
+        assert again.replayed
+        assert again.order == first[1].order
