@@ -38,6 +38,9 @@ async def best(database: Database, rows: Sequence[str], qty: int) -> str:
         pytest.param(["...", "...B...."], 4, "2-5 2-6 2-7 2-8", id="the only run that is long enough"),
         pytest.param(["." * 40, "." * 40], 10, " ".join(f"1-{n}" for n in range(1, 11)), id="ten of many"),
         pytest.param(["." * 9, "." * 10], 10, " ".join(f"2-{n}" for n in range(1, 11)), id="just ten"),
+        pytest.param(
+            ["." * 12, "." * 20], 10, " ".join(f"1-{n}" for n in range(1, 11)), id="rank before length"
+        ),
         pytest.param([".B", "B.", "."], 1, "1-1", id="a single seat"),
     ],
 )
@@ -58,6 +61,8 @@ async def test_adjacent_seats_of_the_best_row_come_first(
         pytest.param(
             ["..", "...B.."], 6, "2-1 2-2 2-3 1-1 1-2 2-5", id="a better row's run before this row's"
         ),
+        pytest.param([".", ".", ".", ".", ".."], 3, "5-1 5-2 1-1", id="the longest run of many rows"),
+        pytest.param([".", ".", ".", "."], 3, "1-1 2-1 3-1", id="the best of many rows"),
     ],
 )
 async def test_without_a_long_run_the_seats_are_in_the_fewest_pieces(

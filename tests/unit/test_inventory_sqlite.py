@@ -229,19 +229,22 @@ async def test_once_extended_by_a_slow_clock_a_hold_is_live_for_a_fast_one(
 async def test_the_time_is_read_when_the_job_runs_not_when_it_waits(
     inventory: SqliteInventory, database: Database, clock: FakeClock
 ) -> None:
-    await inventory.reserve(wanted("r1", "A-1-1", clock.now() + HOLD))
-    commit_waits = threading.Event()
+    for reservation, seat in (("r1", "A-1-1"), ("r2", "A-1-2")):
+        await inventory.reserve(wanted(reservation, seat, clock.now() + HOLD))
+    commands_wait = threading.Event()
 
     def hold_up(_: sqlite3.Connection) -> None:
-        commit_waits.wait()
+        commands_wait.wait()
         clock.advance(HOLD.total_seconds())
 
     held_up = asyncio.create_task(database.write(hold_up))
     commit = asyncio.create_task(inventory.commit(sale("r1", "A-1-1")))
-    await asyncio.sleep(0)  # both are with the writer now
-    commit_waits.set()
+    next_buyer = asyncio.create_task(inventory.reserve(wanted("r3", "A-1-2", clock.now() + 2 * HOLD)))
+    await asyncio.sleep(0)  # all are with the writer now
+    commands_wait.set()
     await held_up
     assert await commit is CommitOutcome.HOLD_EXPIRED
+    assert names(await next_buyer) == "A-1-2"
 
 
 async def test_a_damaged_file_sells_nothing_and_frees_nothing(
