@@ -261,6 +261,16 @@ async def test_a_damaged_file_sells_nothing_and_frees_nothing(
     assert (section.held, section.sold) == (1, 1)
 
 
+async def test_a_hold_without_its_event_has_no_answer(
+    inventory: SqliteInventory, database: Database, clock: FakeClock
+) -> None:
+    request = wanted("r1", "A-1-1", clock.now() + HOLD)
+    await inventory.reserve(request)
+    await database.write(lambda db: db.execute("DELETE FROM inventory_events").rowcount)
+    with pytest.raises(InventoryUnavailableError):
+        await inventory.reserve(request)
+
+
 async def test_a_file_that_can_not_be_used_is_an_unknown_outcome(
     inventory: SqliteInventory, database: Database, tmp_path: Path, clock: FakeClock
 ) -> None:
