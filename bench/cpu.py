@@ -33,7 +33,6 @@ class CpuTime:
 
 @dataclass(frozen=True, slots=True)
 class _Stat:
-    name: str
     parent: int
     own: CpuTime
     """All threads of the process, those that have ended among them."""
@@ -52,13 +51,13 @@ def tree_cpu(root: int) -> CpuTime:
     return total
 
 
-def thread_cpu(root: int) -> dict[tuple[int, str], float]:
-    """Return CPU seconds by (thread id, name) for the process and its descendants: living threads only."""
-    seconds: dict[tuple[int, str], float] = {}
+def thread_cpu(root: int) -> dict[int, CpuTime]:
+    """Return CPU time by thread id for the process and its descendants: living threads only."""
+    threads: dict[int, CpuTime] = {}
     for pid in _descendants(root, _all_stats()):
         for task, stat in _read_stats(PROC / str(pid) / "task"):
-            seconds[task, stat.name] = stat.own.total
-    return seconds
+            threads[task] = stat.own
+    return threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +95,9 @@ def _read_stats(folder: Path) -> Iterator[tuple[int, _Stat]]:
 
 
 def _parse_stat(text: str) -> _Stat:
-    before, _, after = text.rpartition(")")  # the name may hold anything, brackets among it
-    fields = after.split()
+    fields = text.rpartition(")")[2].split()  # the name before it may hold anything, brackets among it
     user, system, reaped_user, reaped_system = (int(ticks) / TICKS_PER_SECOND for ticks in fields[11:15])
-    name = before.partition("(")[2]
-    return _Stat(name, int(fields[1]), CpuTime(user, system), CpuTime(reaped_user, reaped_system))
+    return _Stat(int(fields[1]), CpuTime(user, system), CpuTime(reaped_user, reaped_system))
 
 
 def _descendants(root: int, stats: dict[int, _Stat]) -> list[int]:

@@ -1,28 +1,29 @@
 # ruff: noqa: A005  (it is run as bench.profile; bench/ itself is never on the path)
 """Where a request's CPU time goes: py-spy on the server while it is under load.
 
-One recording, shown twice: in Python functions alone, and with the C functions below them. Shares come
-from the samples, and times from the CPU counters of the process: a sampler takes a thread that is about
-to sleep for a running one, so its samples, added up, come to more time than was used.
+One recording, shown twice: in Python functions alone, and with the C functions below them. The samples
+say how a thread's time is divided; how much it is comes from the kernel's counters of each thread, since a
+sampler takes a thread that is about to sleep for a running one.
 """
 
 import asyncio
+import re
 import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 import uvloop
 
-from bench.cpu import choose_pins, pinned_to, thread_cpu, tree_cpu
+from bench.cpu import CpuTime, choose_pins, pinned_to, thread_cpu
 from bench.report import MICROSECONDS, RATES, RESULTS, table
 from bench.server import PROGRAM, ServerFailedError, running_server
-from bench.stacks import Frame, Profile, Sample, count, is_waiting, parse
+from bench.stacks import Frame, Profile, Sample, count, is_waiting, parse, weigh
 from bench.tally import LoadResult
 from bench.workloads import NAMES, Name, Pace, Session, TooFewHoldsError, is_good
 
@@ -32,6 +33,11 @@ ATTACH_SECONDS = 5.0
 SPY_WRITES_SECONDS = 30.0
 EXTRA_HOLDS = 1.1
 """So that a refused hold does not leave confirm without work."""
+
+_SCAFFOLD = re.compile(r"/click/|/threading\.py|/asyncio/runners\.py|/uvloop/|/entrypoints/cli/|/bin/")
+"""What everything runs in: at the head of every cumulative table, and of no use there."""
+
+Key = TypeVar("Key")
 
 
 class SpyFailedError(Exception):
@@ -63,8 +69,13 @@ class Recording:
 
     raw: str
     load: LoadResult
-    cpu_seconds: float
-    thread_seconds: dict[tuple[int, str], float]
+    threads: dict[int, CpuTime]
+    """By thread id."""
+
+    @property
+    def cpu_seconds(self) -> float:
+        """Return the sum over the threads."""
+        return sum(cpu.total for cpu in self.threads.values())
 
     def each(self, seconds: float) -> float:
         """Return microseconds for each answer."""
@@ -84,11 +95,11 @@ async def _record(session: Session, settings: Settings) -> Recording:
     pid = session.server.pid
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "raw.txt"
-        cpu_before, before = tree_cpu(pid), thread_cpu(pid)
+        before = thread_cpu(pid)
         load = await _run_under_spy(session, settings, _command(pid, settings, output))
-        cpu, after = tree_cpu(pid) - cpu_before, thread_cpu(pid)
-        threads = {thread: seconds - before.get(thread, 0.0) for thread, seconds in after.items()}
-        return Recording(output.read_text(), load, cpu.total, threads)
+        after = thread_cpu(pid)
+        used = {thread: cpu - before.get(thread, CpuTime(0.0, 0.0)) for thread, cpu in after.items()}
+        return Recording(output.read_text(), load, used)
 
 
 async def _run_under_spy(session: Session, settings: Settings, command: list[str]) -> LoadResult:
@@ -106,7 +117,7 @@ async def _run_under_spy(session: Session, settings: Settings, command: list[str
 
 
 def _command(pid: int, settings: Settings, output: Path) -> list[str]:
-    what = ["--pid", str(pid), "--subprocesses", "--function", "--full-filenames"]
+    what = ["--pid", str(pid), "--subprocesses", "--threads", "--function", "--full-filenames"]
     how = ["--duration", f"{settings.seconds:.0f}", "--rate", str(settings.hertz), "--format", "raw"]
     return [str(PY_SPY), "record", *what, *how, "--output", str(output), *["--native"] * settings.native]
 
@@ -124,67 +135,90 @@ class Tables:
     def render(self) -> str:
         """Write all tables."""
         samples = list(parse(self.recording.raw))
-        working = [sample for sample in samples if not is_waiting(sample)]
-        waiting = sum(sample.count for sample in samples) - sum(sample.count for sample in working)
-        profile = count(working, native=False)
+        weighed = weigh(samples, {thread: cpu.total for thread, cpu in self.recording.threads.items()})
+        profile = count(weighed, native=False)
         each = self.recording.each(self.recording.cpu_seconds)
         rate = f"{self.settings.rate_per_second:g}/s"
         parts = [
             f"# {self.settings.name} at {rate}: {each:.0f} us of CPU a request, py-spy's pauses included",
-            f"{profile.total} samples, and {waiting} of waiting threads left out.",
+            self._sizes(samples),
             *self._warnings(),
             *self._python(profile),
-            *(self._native(working) if self.settings.native else ()),
+            *(self._native(weighed) if self.settings.native else ()),
             "## Threads by CPU time",
-            self._threads(),
+            self._threads(samples),
         ]
         return "\n\n".join(parts) + "\n"
 
+    def _sizes(self, samples: list[Sample]) -> str:
+        waiting = sum(sample.weight for sample in samples if is_waiting(sample))
+        working = sum(sample.weight for sample in samples) - waiting
+        return f"{working:.0f} samples, and {waiting:.0f} of waiting threads left out."
+
     def _warnings(self) -> Iterator[str]:
-        if not is_good(self.settings.name, self.recording.load):
-            yield f"**Not valid: the answers were {dict(self.recording.load.statuses)}.**"
+        load = self.recording.load
+        if load.unfinished:
+            yield f"**The server did not keep up: {load.unfinished} of {load.planned} without an answer.**"
+        elif not is_good(self.settings.name, load):
+            yield f"**Not valid: the answers were {dict(load.statuses)}.**"
         if not self.settings.native:
             yield "**Without C frames, waiting threads count as working ones.**"
 
     def _python(self, profile: Profile) -> Iterator[str]:
-        rows = [(layer, *self._share(samples, profile)) for layer, samples in profile.layers.most_common()]
-        yield table(("layer", "share", "us/request"), rows)
+        layers = _ordered(profile.layers)
+        yield table(("layer", "share", "us/request"), [(layer, *self._share(part)) for layer, part in layers])
         yield "## Python functions by self time (C functions that they call included)"
         yield self._functions(profile.by_self, profile)
         yield "## Python functions by cumulative time"
-        yield self._functions(profile.cumulative, profile)
+        inner = {
+            frame: part for frame, part in profile.cumulative.items() if not _SCAFFOLD.search(frame.file)
+        }
+        yield self._functions(inner, profile)
 
-    def _native(self, working: list[Sample]) -> Iterator[str]:
-        profile = count(working, native=True)
+    def _native(self, samples: list[Sample]) -> Iterator[str]:
+        profile = count(samples, native=True)
         yield "## All functions by self time"
         yield self._functions(profile.by_self, profile)
 
-    def _functions(self, counts: Counter[Frame], profile: Profile) -> str:
+    def _functions(self, parts: Mapping[Frame, float], profile: Profile) -> str:
         rows = [
-            (str(frame), *self._share(samples, profile), profile.layer_of_self.get(frame, ""))
-            for frame, samples in counts.most_common(self.settings.rows)
+            (str(frame), *self._share(seconds), profile.main_layer.get(frame, ""))
+            for frame, seconds in _ordered(parts)[: self.settings.rows]
         ]
         return table(("function", "share", "us/request", "layer when innermost"), rows)
 
-    def _share(self, samples: int, profile: Profile) -> tuple[str, str]:
-        share = samples / max(1, profile.total)
-        return f"{share:.1%}", f"{self.recording.each(share * self.recording.cpu_seconds):.1f}"
+    def _share(self, seconds: float) -> tuple[str, str]:
+        total = self.recording.cpu_seconds
+        return f"{seconds / total if total else 0:.1%}", f"{self.recording.each(seconds):.1f}"
 
-    def _threads(self) -> str:
-        by_seconds = Counter(self.recording.thread_seconds).most_common(self.settings.rows)
+    def _threads(self, samples: list[Sample]) -> str:
+        counts: Counter[int] = Counter()
+        for sample in samples:
+            if not is_waiting(sample):
+                counts[sample.thread] += round(sample.weight)
+        names = {sample.thread: sample.thread_name or "no name" for sample in samples}
+        each = self.recording.each
         rows = [
-            (f"{name} {number}", f"{seconds:.2f}", f"{self.recording.each(seconds):.0f}")
-            for (number, name), seconds in by_seconds
-            if seconds > 0
+            (
+                names.get(thread, "no Python"),
+                *(f"{each(part):.1f}" for part in (cpu.user, cpu.system)),
+                str(counts[thread]),
+            )
+            for thread, cpu in sorted(self.recording.threads.items(), key=lambda item: -item[1].total)
+            if cpu.total > 0
         ]
-        return table(("thread", "CPU s", "us/request"), rows)
+        return table(("thread", "user us/request", "system us/request", "samples"), rows)
+
+
+def _ordered(parts: Mapping[Key, float]) -> list[tuple[Key, float]]:
+    return sorted(parts.items(), key=lambda part: part[1], reverse=True)
 
 
 @click.command()
 @click.argument("name", type=click.Choice(NAMES))
 @click.option("--rate", type=float, help="Requests a second; as in the report if not given.")
 @click.option("--seconds", type=click.FloatRange(1, 20), default=10.0, show_default=True)
-@click.option("--hertz", type=click.IntRange(10, 1000), default=250, show_default=True)
+@click.option("--hertz", type=click.IntRange(10, 1000), default=100, show_default=True)
 @click.option("--rows", default=25, show_default=True, help="Of each table.")
 @click.option("--native/--no-native", default=True, show_default=True, help="Look into C functions.")
 @click.option("--program", type=click.Path(path_type=Path), default=PROGRAM, help="Another build to record.")

@@ -15,7 +15,7 @@ import pytest
 import uvloop
 from bench.cpu import choose_pins, core_time, thread_cpu, tree_cpu
 from bench.load import LoadPlan, ResponseHook, run, template
-from bench.stacks import count, is_waiting, layer_of, parse
+from bench.stacks import LOOP_LAYER, NO_PYTHON, count, is_waiting, layer_of, parse, weigh
 from bench.tally import LoadResult, Percentiles
 from bench.wire import MalformedResponseError, Request, Response, ResponseReader, render
 
@@ -337,13 +337,14 @@ def test_cpu_of_a_process_is_what_it_used_with_its_children() -> None:
 
 def test_cpu_of_threads_and_cores_is_listed() -> None:
     burn(0.05)
-    assert max(thread_cpu(os.getpid()).values()) >= 0.04
+    assert max(cpu.total for cpu in thread_cpu(os.getpid()).values()) >= 0.04
     assert core_time(None).busy >= core_time(choose_pins().server).busy > 0
     with pytest.raises(ProcessLookupError):
         tree_cpu(2**30)
 
 
-RUN = 'process 7:"serve";run (/x/lib/python3.11/site-packages/uvloop/__init__.py:1)'
+RUN = 'process 7:"serve";thread (8): MainThread;run (/x/lib/python3.11/site-packages/uvloop/__init__.py:1)'
+WRITER = "thread (9): writer;loop (/x/src/reservation_api/adapters/sqlite/database.py:3)"
 OURS = "/x/src/reservation_api"
 RESERVE = f"reserve ({OURS}/adapters/sqlite/inventory.py:9)"
 STACKS = "\n".join(
@@ -352,28 +353,33 @@ STACKS = "\n".join(
         f"{RUN};answer ({OURS}/entrypoints/http/app.py:3);encode (/x/site-packages/msgspec/_core.so) 3",
         f"{RUN};write (/lib/libc.so.6) 1",
         f"{RUN};uv__io_poll (linux.c:9);epoll_pwait (/lib/libc.so.6) 4",
-        f"loop ({OURS}/adapters/sqlite/database.py:3);0x7f12 (/lib/libc-2.36.so) 2",
+        f"{WRITER};0x7f12 (/lib/libc-2.36.so) 2",
     ]
 )
 
 
 def test_a_sample_belongs_to_the_innermost_layer_of_ours() -> None:
     layers = [layer_of(sample) for sample in parse(STACKS)]
-    loop = "server and event loop"
-    assert layers == ["inventory", "codec", loop, loop, "sqlite writer and store"]
+    assert layers == ["inventory", "codec", LOOP_LAYER, LOOP_LAYER, "sqlite writer and store"]
 
 
 def test_threads_that_wait_are_told_from_those_that_work() -> None:
     assert [is_waiting(sample) for sample in parse(STACKS)] == [False, False, False, True, False]
 
 
+def test_samples_share_out_the_cpu_time_of_their_thread() -> None:
+    weighed = weigh(parse(STACKS), {8: 5.0, 9: 3.0, 10: 1.0})
+    assert [sample.weight for sample in weighed] == pytest.approx([3.0, 1.5, 0.5, 3.0, 1.0])
+    assert (weighed[-1].frames, layer_of(weighed[-1])) == ((NO_PYTHON,), LOOP_LAYER)
+
+
 def test_functions_are_counted_by_self_and_cumulative_time() -> None:
     python, native = (count(parse(STACKS), native=native) for native in (False, True))
-    assert python.total == native.total == sum(python.layers.values()) == 16
-    named = {frame.function: samples for frame, samples in python.by_self.items()}
+    assert python.total == native.total == 16
+    named = {frame.function: weight for frame, weight in python.by_self.items()}
     assert named == {"reserve": 6, "answer": 3, "run": 5, "loop": 2}
-    assert {frame.function: n for frame, n in python.cumulative.items()}["run"] == 14
-    assert {frame.function: n for frame, n in native.by_self.items()}["?"] == 2
+    assert {frame.function: weight for frame, weight in python.cumulative.items()}["run"] == 14
+    assert {frame.function: weight for frame, weight in native.by_self.items()}["?"] == 2
     assert {str(frame) for frame in python.by_self} >= {
         "reserve (reservation_api/adapters/sqlite/inventory.py)"
     }
