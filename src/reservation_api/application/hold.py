@@ -1,12 +1,17 @@
 """Hold seats: one call to the inventory, one write to the store."""
 
-import base64
-import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from reservation_api.application.abandon import Abandon
-from reservation_api.application.command import Answer, Command, answer_once, record_of, recorded_answer
+from reservation_api.application.command import (
+    Answer,
+    Command,
+    answer_once,
+    digest,
+    record_of,
+    recorded_answer,
+)
 from reservation_api.application.inventory_reply import check_reply
 from reservation_api.application.outbox_entries import Offer, event_entry
 from reservation_api.domain.errors import InventoryUnavailableError, WrongStateError
@@ -33,9 +38,7 @@ class SeatsWanted:
 
 def reservation_id_of(command: Command, n: int) -> ReservationId:
     """Derive the n-th id of a command: a retry asks the inventory for the same hold (design section 3)."""
-    seed = f"{command.record_key}:{command.request_hash}:{n}".encode()
-    name = base64.b32encode(hashlib.sha256(seed).digest()[:16]).decode().rstrip("=").lower()
-    return ReservationId(f"rsv_{name}")
+    return ReservationId(f"rsv_{digest(command.record_key, command.request_hash, str(n))[:32]}")
 
 
 class Hold:

@@ -11,6 +11,7 @@ import asyncio
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -52,9 +53,15 @@ class Database:
     nothing but the database.
     """
 
-    def __init__(self, path: Path, synchronous: Synchronous = "FULL") -> None:
-        """Open or create the file; raises StoreUnavailableError if it can not be used."""
+    def __init__(
+        self, path: Path, synchronous: Synchronous = "FULL", commit_delay_seconds: float = 0.0
+    ) -> None:
+        """Open or create the file; raises StoreUnavailableError if it can not be used.
+
+        The writer waits `commit_delay_seconds` for more jobs to commit with the first, as PostgreSQL does.
+        """
         self._path = path
+        self._commit_delay_seconds = commit_delay_seconds
         with _mapped():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._writer = _connect(path)
@@ -124,6 +131,8 @@ class Database:
 
     def _write_forever(self) -> None:
         while (first := self._jobs.get()) is not None:
+            if self._commit_delay_seconds:
+                time.sleep(self._commit_delay_seconds)
             batch, last = self._take_waiting(first)
             self._commit_together(batch)
             _answer(batch)
