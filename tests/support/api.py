@@ -2,15 +2,27 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+from tests.support.runtimes import Ports
+
+from reservation_api.adapters.trusting_payment.verifier import TrustingPaymentVerifier
+from reservation_api.application.cancel import Cancel
+from reservation_api.application.confirm import Confirm
+from reservation_api.application.extend import Extend
+from reservation_api.application.finish_confirm import FinishConfirm
 from reservation_api.application.health import Health, Readiness
+from reservation_api.application.hold import Hold
+from reservation_api.application.queries import Queries
 from reservation_api.application.use_cases import UseCases
+from reservation_api.domain.reservation import HoldPolicy
 from reservation_api.domain.values import UserId
 from reservation_api.entrypoints.http.app import Api
 from reservation_api.entrypoints.http.request import Request, Response
 from reservation_api.ports.clock import Clock
 from reservation_api.ports.identity import Caller, InvalidTokenError
+from reservation_api.ports.outbox import OutboxEntry
 from reservation_api.telemetry.metrics import Metrics
 
 JSON = ("content-type", "application/json")
@@ -121,3 +133,44 @@ class Client:
 
 def _dashed(headers: Mapping[str, str | None]) -> dict[str, str | None]:
     return {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+def make_use_cases(ports: Ports, clock: Clock, policy: HoldPolicy | None = None) -> UseCases:
+    """Wire the use cases over a runtime's ports; what they offer to the fast path waits for workers."""
+    policy = policy or HoldPolicy()
+    finish = FinishConfirm(ports.store, ports.inventory, clock, _offer_to_nobody)
+    return UseCases(
+        hold=Hold(ports.store, ports.inventory, clock, policy, _offer_to_nobody),
+        confirm=Confirm(ports.store, TrustingPaymentVerifier(), clock, finish),
+        cancel=Cancel(ports.store, clock, _offer_to_nobody),
+        extend=Extend(ports.store, ports.inventory, clock, policy),
+        queries=Queries(ports.store, ports.read_model, ports.inventory),
+    )
+
+
+def answering(answer: Any) -> UseCases:
+    """Make use cases that all return this, or raise it."""
+
+    async def use_case(*_: Any) -> Any:
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    queries = SimpleNamespace(**dict.fromkeys(_QUERIES, use_case))
+    return cast("UseCases", SimpleNamespace(**dict.fromkeys(_COMMANDS, use_case), queries=queries))
+
+
+_COMMANDS = ("hold", "confirm", "cancel", "extend")
+_QUERIES = (
+    "reservation",
+    "order",
+    "reservations",
+    "orders",
+    "orders_of_event",
+    "inventory_status",
+    "available_seats",
+)
+
+
+def _offer_to_nobody(_entries: Sequence[OutboxEntry]) -> None:
+    pass

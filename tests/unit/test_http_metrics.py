@@ -1,0 +1,101 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from tests.support.api import Client, make_api, make_use_cases
+from tests.support.clock import FakeClock
+from tests.support.runtimes import sqlite_on_disk
+from tests.support.venues import venue
+
+from reservation_api.domain.reservation import Status
+from reservation_api.telemetry.metrics import Metrics
+
+ONE_SEAT = {"event_id": "evt_1", "qty": 1}
+
+
+@pytest.fixture
+async def client(tmp_path: Path) -> AsyncIterator[Client]:
+    clock = FakeClock()
+    async with sqlite_on_disk(tmp_path) as open_process:
+        ports = open_process(clock)
+        await ports.load_event(venue({"A": ["....."]}))
+        yield Client(make_api(make_use_cases(ports, clock), clock), "user-1+reservation:ops")
+
+
+async def count(client: Client, status: str) -> float:
+    answer = await client.get(f"/actuator/metrics/ReservationStatusCount?tag=status:{status}")
+    value: float = answer.json["measurements"][0]["value"]
+    return value
+
+
+async def test_each_move_is_counted_once_by_its_status(client: Client) -> None:
+    held = [(await client.post("/v1/reservations", ONE_SEAT)).json["reservation_id"] for _ in range(3)]
+    await client.post(f"/v1/reservations/{held[0]}/confirm", {"payment_intent_id": "pi_1"})
+    await client.post(f"/v1/reservations/{held[1]}/cancel")
+    await client.post(f"/v1/reservations/{held[2]}/extend", {"seconds": 5})
+    seen = {status: await count(client, status) for status in ("HOLD", "CONFIRMED", "CANCELLED", "EXPIRED")}
+    assert seen == {"HOLD": 3, "CONFIRMED": 1, "CANCELLED": 1, "EXPIRED": 0}
+
+
+async def test_neither_replays_nor_refusals_are_counted(client: Client) -> None:
+    for _ in range(2):
+        held = await client.post("/v1/reservations", ONE_SEAT, idempotency_key="k")
+        path = f"/v1/reservations/{held.json['reservation_id']}"
+        await client.post(f"{path}/confirm", {"payment_intent_id": "pi_1"}, idempotency_key="c")
+        await client.post(f"{path}/cancel")
+    seen = {status: await count(client, status) for status in ("HOLD", "CONFIRMED", "CANCELLED")}
+    assert seen == {"HOLD": 1, "CONFIRMED": 1, "CANCELLED": 0}
+
+
+async def test_latency_is_kept_by_route_not_by_path(client: Client) -> None:
+    for reservation_id in ("rsv_1", "rsv_2"):
+        await client.get(f"/v1/reservations/{reservation_id}")
+    await client.get("/v1/nothing")
+    tag = "endpoint:GET /v1/reservations/{reservation_id}".replace(" ", "%20")
+    latency = (await client.get(f"/actuator/metrics/APILatency?tag={tag}")).json
+    assert [item["statistic"] for item in latency["measurements"]] == ["COUNT", "TOTAL"]
+    assert latency["measurements"][0]["value"] == 2
+    assert latency["availableTags"] == []
+    every = (await client.get("/actuator/metrics/APILatency")).json
+    assert [tag["tag"] for tag in every["availableTags"]] == ["endpoint"]
+    assert not any("rsv_1" in value or "nothing" in value for value in every["availableTags"][0]["values"])
+
+
+async def test_metrics_are_listed_by_name(client: Client) -> None:
+    names = (await client.get("/actuator/metrics")).json["names"]
+    assert {"APILatency", "ReservationStatusCount", "process_cpu_seconds"} <= set(names)
+    for name in names:
+        assert (await client.get(f"/actuator/metrics/{name}")).status == 200
+
+
+@pytest.mark.parametrize("path", ["Nothing", "ReservationStatusCount?tag=status:BORED", "APILatency?tag=a:b"])
+async def test_what_is_not_measured_is_not_found(client: Client, path: str) -> None:
+    assert (await client.get(f"/actuator/metrics/{path}")).status == 404
+
+
+@pytest.mark.parametrize("query", ["tag=", "tag=status", "tag=status:A&tag=status:B"])
+async def test_a_tag_is_a_label_and_a_value(client: Client, query: str) -> None:
+    assert (await client.get(f"/actuator/metrics/ReservationStatusCount?{query}")).status == 400
+
+
+async def test_prometheus_can_read_it_all(client: Client) -> None:
+    await client.post("/v1/reservations", ONE_SEAT)
+    answer = await client.get("/actuator/prometheus")
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    families = {family.name: family for family in text_string_to_metric_families(answer.body.decode())}
+    held = [
+        sample for sample in families["ReservationStatusCount"].samples if sample.labels == {"status": "HOLD"}
+    ]
+    assert [sample.value for sample in held if sample.name.endswith("_total")] == [1]
+    bounds = {sample.labels.get("le") for sample in families["APILatency"].samples}
+    assert "120.0" in bounds
+
+
+def test_two_registries_do_not_meet() -> None:
+    one, other = Metrics(), Metrics()
+    one.count_status(Status.EXPIRED)
+    for metrics, expected in ((one, 1), (other, 0)):
+        reading = metrics.reading("ReservationStatusCount", ("status", "EXPIRED"))
+        assert reading is not None
+        assert reading.measurements[0].value == expected

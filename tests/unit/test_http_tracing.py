@@ -1,0 +1,122 @@
+import logging
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.support.api import Client, answering, make_api
+from tests.support.clock import FakeClock
+
+from reservation_api.application.command import Answer
+from reservation_api.domain.errors import SoldOutError, StoreUnavailableError
+from reservation_api.domain.reservation import NewHold, held
+from reservation_api.domain.values import EventId, Money, RecordKey, ReservationId, Seat, SeatId, UserId
+from reservation_api.entrypoints.http.trace_context import trace_id_of
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+PARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
+CLOCK = FakeClock()
+SEATS = (Seat(SeatId("A-1"), "A", "1", "1", Money(110_000, "KRW")),)
+HOLD = NewHold(ReservationId("rsv_1"), EventId("evt_1"), UserId("user-1"), RecordKey("r"))
+ANSWER = Answer(as_of=CLOCK.now(), reservation=held(HOLD, SEATS, CLOCK.now(), CLOCK.now()))
+BODY = {"event_id": "evt_1", "qty": 1}
+
+
+def client_of(answer: Any) -> Client:
+    return Client(make_api(answering(answer), CLOCK))
+
+
+def fields_of(caplog: pytest.LogCaptureFixture) -> dict[str, Any]:
+    [record] = caplog.records
+    fields: dict[str, Any] = record.__dict__["fields"]
+    return fields
+
+
+@pytest.mark.parametrize("header", [PARENT, f"00-{TRACE}-00f067aa0ba902b7-00", f"cc-{PARENT[3:]}-later"])
+def test_the_callers_trace_goes_on(header: str) -> None:
+    assert trace_id_of(header) == TRACE
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        "",
+        TRACE,
+        PARENT[:-1],
+        PARENT + "0",
+        PARENT + "-more",
+        PARENT.upper(),
+        f"ff-{PARENT[3:]}",
+        f"cc-{PARENT[3:]}later",
+        PARENT.replace("-", "_"),
+        f"00-{'0' * 32}-00f067aa0ba902b7-01",
+        f"00-{TRACE}-{'0' * 16}-01",
+        f"00-{TRACE[:-1]}g-00f067aa0ba902b7-01",
+        f"00-{TRACE}-00f067aa0ba902b7-0é",
+    ],
+)
+def test_anything_else_begins_a_new_trace(header: str | None) -> None:
+    trace_id = trace_id_of(header)
+    assert trace_id != TRACE
+    assert len(trace_id) == 32
+    assert not set(trace_id) - set("0123456789abcdef")
+
+
+@given(st.text())
+def test_any_header_leads_to_a_trace(header: str) -> None:
+    assert len(trace_id_of(header)) == 32
+
+
+async def test_a_command_leaves_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "reservation_api.http"):
+        await client_of(ANSWER).post("/v1/reservations", BODY, traceparent=PARENT)
+    fields = fields_of(caplog)
+    assert fields.pop("milliseconds") >= 0
+    assert fields == {
+        "trace_id": TRACE,
+        "reservation_id": "rsv_1",
+        "subject": "user-1",
+        "route": "POST /v1/reservations",
+        "status": 201,
+    }
+    assert caplog.records[0].levelno == logging.INFO
+
+
+async def test_a_refused_command_says_why(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "reservation_api.http"):
+        await client_of(SoldOutError("2 seats are free")).post("/v1/reservations", BODY)
+    fields = fields_of(caplog)
+    assert (fields["status"], fields["code"], fields["reason"]) == (409, "sold_out", "2 seats are free")
+    assert fields["reservation_id"] is None
+
+
+async def test_an_unknown_outcome_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "reservation_api.http"):
+        await client_of(StoreUnavailableError("the disk is full")).post("/v1/reservations/rsv_2/cancel")
+    assert caplog.records[0].levelno == logging.WARNING
+    assert fields_of(caplog)["reservation_id"] == "rsv_2"
+
+
+async def test_a_replay_is_marked_in_the_line_too(caplog: pytest.LogCaptureFixture) -> None:
+    replayed = Answer(as_of=ANSWER.as_of, reservation=ANSWER.reservation, replayed=True)
+    with caplog.at_level(logging.INFO, "reservation_api.http"):
+        await client_of(replayed).post("/v1/reservations", BODY)
+    assert fields_of(caplog)["replayed"] is True
+
+
+async def test_a_line_has_neither_token_nor_key_nor_a_path_that_is_no_id(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    client = Client(make_api(answering(ANSWER), CLOCK), "user-1+secret-part")
+    with caplog.at_level(logging.DEBUG):
+        await client.post("/v1/reservations", BODY, idempotency_key="secret-key")
+        await client.post("/v1/reservations/secret path/cancel")
+    assert len(caplog.records) == 2
+    assert "secret" not in repr([record.__dict__ for record in caplog.records])
+
+
+async def test_reading_leaves_no_line(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        await client_of(ANSWER.reservation).get("/v1/reservations/rsv_1")
+    assert caplog.records == []
