@@ -48,10 +48,10 @@ class ReadableFaults(click.Group):
         try:
             return super().invoke(ctx)
         except ConfigError as error:
-            raise MisuseError("configuration", error.faults) from error
+            raise MisuseError("Configuration", error.faults) from error
         except VenueError as error:
-            raise FaultsError("event", list(error.faults)) from error
+            raise FaultsError("Error", list(error.faults)) from error
         except _FAILURES as error:
-            raise FaultsError("error", [str(error)]) from error
+            raise FaultsError("Error", [str(error)]) from error
         except KeyboardInterrupt as error:
             raise click.exceptions.Exit(INTERRUPTED) from error

@@ -60,15 +60,18 @@ async def _retry_one(service: Service, outbox_id: OutboxId) -> bool:
 
 async def _retry_all(service: Service) -> int:
     """Return how many there were. Rows that fail anew meanwhile are not tried twice."""
-    begun_at, count = service.clock.now(), 0
-    while batch := [
-        entry
-        for entry in await service.outbox.list(OutboxStatus.FAILED, RETRY_BATCH_SIZE)
-        if entry.updated_at <= begun_at
-    ]:
+    seen: set[OutboxId] = set()
+    count = 0
+    while batch := await _failed_but(service, seen):
         for entry in batch:
+            seen.add(entry.outbox_id)
             count += await service.outbox.update(entry, retried(entry, service.clock.now()))
     return count
+
+
+async def _failed_but(service: Service, seen: set[OutboxId]) -> list[OutboxEntry]:
+    found = await service.outbox.list(OutboxStatus.FAILED, RETRY_BATCH_SIZE)
+    return [entry for entry in found if entry.outbox_id not in seen]
 
 
 def _json_line(entry: OutboxEntry) -> str:
