@@ -174,3 +174,18 @@ def test_an_undisturbed_confirm_sells_and_its_retry_is_told_the_same(runtime: st
         again = simulation.answers["alice", "confirm-0"][1]
         assert again.replayed
         assert again.order == first[1].order
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_seats_of_an_id_about_to_be_abandoned_stay_with_the_twin_that_commits_it(runtime: str) -> None:
+    with _after_a_hold(runtime) as simulation:
+        simulation.time_passes(299)
+        simulation.hold(FIRST, "alice", "first key", [3, 4], {2: Fault.PAUSED})  # refused: the key is [1, 2]'s
+        simulation.time_passes(2)
+        simulation.retry(SECOND, 0, {})  # the key is free again, and so is the id
+        simulation.a_paused_process_goes_on(0)
+        simulation.fast_path_runs(FIRST, {})
+        simulation.hold(SECOND, "bob", "bobs key", [3, 4], {})
+        simulation.check()
+        holders = [r.user_id for r in simulation.world().reservations if "A-1-3" in r.seat_ids]
+        assert holders == ["alice"]
