@@ -1,8 +1,8 @@
 """Trace ids, as W3C Trace Context has them."""
 
-import secrets
+import random
 
 
 def new_trace_id() -> str:
-    """Return a random trace id: 32 hexadecimal digits."""
-    return secrets.token_hex(16)
+    """Return a random trace id: 32 hexadecimal digits, not all zero. It names a request and guards nothing."""
+    return f"{random.getrandbits(128) or 1:032x}"  # noqa: S311 (no secret; the system's source costs a call)
