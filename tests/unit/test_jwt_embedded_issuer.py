@@ -20,7 +20,7 @@ from reservation_api.adapters.jwt.embedded_issuer import EMBEDDED_ISSUER, Embedd
 from reservation_api.adapters.jwt.verifier import JwtVerifier
 from reservation_api.ports.identity import ADMIN_SCOPE, OPS_SCOPE, InvalidTokenError
 
-PROCESSES = 8
+PROCESSES = 4
 TTL_SECONDS = 600
 
 

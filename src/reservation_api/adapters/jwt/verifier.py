@@ -85,15 +85,15 @@ class JwtVerifier:
 
     def _remember(self, token: str, caller: Caller, now: datetime, expires: float) -> None:
         """Keep the caller until `cache_seconds` are over or the token expires, skew or not."""
-        # The smaller of the two first: an `exp` of 400 digits is legal, and too large to subtract from.
-        lifetime = min(expires, now.timestamp() + self._cache_seconds) - now.timestamp()
-        if lifetime <= 0 or not self._cache_size:
+        if not self._cache_size:
             return
         # The key may have been found in newer keys than those of the tokens that are remembered.
         if self._generation != self._keys.generation:
             self._forget_all()
         if len(self._verified) >= self._cache_size:
             self._verified.popitem(last=False)
+        # The smaller of the two first: an `exp` of 400 digits is legal, and too large to subtract from.
+        lifetime = min(expires, now.timestamp() + self._cache_seconds) - now.timestamp()
         self._verified[token] = (caller, now + timedelta(seconds=lifetime))
 
     def _forget_all(self) -> None:
