@@ -1,6 +1,7 @@
 """One process: what it does between its start and its end, stage by stage."""
 
 import asyncio
+import gc
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,10 +15,13 @@ from reservation_api.config import Config
 from reservation_api.entrypoints.http.app import Api
 from reservation_api.entrypoints.http.granian_server import HttpServer
 from reservation_api.entrypoints.processes.lifeline import watch_lifeline
+from reservation_api.entrypoints.processes.port import PortUnavailableError
 from reservation_api.entrypoints.processes.shutdown import Shutdown
 from reservation_api.entrypoints.workers.background import run_background
 from reservation_api.entrypoints.workers.loops import keep_running, pause_until
 
+GARBAGE_THRESHOLDS = (20_000, 50, 1_000)
+"""Requests leave no cycles to speak of, and a collection costs each a few microseconds: look seldom."""
 FLUSH_SECONDS = 5.0
 """For the rows of the last requests; what is left is in the outbox, and the slow path has it."""
 
@@ -42,7 +46,9 @@ class Role:
 
 
 async def run_process(config: Config, role: Role, on_ready: OnReady | None = None) -> None:
-    """Do a role until asked to end; raises ConfigError, StoreUnavailableError, or what the server raises.
+    """Do a role until asked to end.
+
+    Raises ConfigError, StoreUnavailableError, PortUnavailableError or ServerEndedError.
 
     What is entered last ends first: the stages of the end are the stages of the start, backwards.
     """
@@ -62,9 +68,17 @@ async def run_process(config: Config, role: Role, on_ready: OnReady | None = Non
             await stages.enter_async_context(_http(service, shutdown))
         if on_ready is not None:
             on_ready(service)
+        _set_garbage_collection()
         _log.info("ready")
         await shutdown.asked.wait()
     _log.info("ended")
+
+
+def _set_garbage_collection() -> None:
+    """Leave out what lives as long as the process, and look seldom at the rest."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GARBAGE_THRESHOLDS)
 
 
 @asynccontextmanager
@@ -110,7 +124,10 @@ async def _http(service: Service, shutdown: Shutdown) -> AsyncIterator[None]:
     api = Api(service.use_cases, service.tokens, service.health, service.clock, service.metrics)
     address = service.config.http
     server = HttpServer(api, address.host, address.port)
-    await server.start()
+    try:
+        await server.start()
+    except OSError as error:
+        raise PortUnavailableError(address.host, address.port, error) from error
     watcher = asyncio.create_task(_ask_when_ended(server, shutdown))
     service.health.readiness = Readiness.ACCEPTING_TRAFFIC
     try:
