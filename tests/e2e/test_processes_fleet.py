@@ -113,7 +113,7 @@ def test_a_port_that_is_taken_is_an_error_even_if_it_could_be_shared(arguments: 
         with running(arguments, port=port, until_ready=False) as server:
             assert server.wait() == 1
             assert (
-                server.log_text() == f"Error: can not listen on {HOST} port {port}: address already in use\n"
+                server.log_text() == f"Error: can not listen on {HOST} port {port}: Address already in use\n"
             )
 
 

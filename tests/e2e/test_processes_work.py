@@ -66,7 +66,7 @@ def test_a_confirm_by_the_lines_that_dev_prints() -> None:
 
 
 def test_jvm_opts_are_ignored_with_one_line() -> None:
-    with running(["serve"], {"JVM_OPTS": "-Xmx4g"}) as server:
+    with running(["serve", "--workers", "2"], {"JVM_OPTS": "-Xmx4g"}) as server:
         noted = [line for line in server.logs() if "JVM_OPTS" in line["message"]]
         assert len(noted) == 1
 

@@ -30,7 +30,7 @@ STOP_SECONDS = 40.0
 """Longer than the service's own 30: it is to end by itself, if it can."""
 POLL_SECONDS = 0.02
 READINESS = "/actuator/health/readiness"
-_KEPT_VARIABLES = ("PATH", "HOME", "LANG", "TMPDIR")
+_KEPT_VARIABLES = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH")
 _opener = build_opener(ProxyHandler({}))
 
 

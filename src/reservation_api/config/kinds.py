@@ -101,16 +101,17 @@ class Pattern:
         return text
 
 
-class Host:
-    """A name or an IP address to listen on or to call."""
+class IpAddress:
+    """An IP address of this machine: names may mean several, and the server listens on one."""
 
-    hint = "a host name or an IP address"
+    hint = "an IP address"
 
     def parse(self, text: str) -> str:
-        """Return the host; raises ValueError."""
-        if not is_host(text):
-            raise ValueError(f"must be {self.hint}")
-        return text
+        """Return the address; raises ValueError."""
+        try:
+            return str(ip_address(text))
+        except ValueError:
+            raise ValueError("must be an IP address such as 127.0.0.1") from None
 
 
 class Address:
@@ -122,7 +123,7 @@ class Address:
         """Return the address; raises ValueError."""
         host, colon, port = text.rpartition(":")
         bare = host.removeprefix("[").removesuffix("]")
-        if not colon or not is_host(bare) or not port.isascii() or not port.isdigit():
+        if not colon or not _is_host(bare) or not port.isascii() or not port.isdigit():
             raise ValueError("must be host:port")
         if not 1 <= int(port[:6]) <= _HIGHEST_PORT:
             raise ValueError(f"must be host:port with a port from 1 to {_HIGHEST_PORT}")
@@ -206,15 +207,6 @@ class Anything:
         return text
 
 
-def is_host(text: str) -> bool:
-    """Tell whether the text is a host name or an IP address."""
-    try:
-        ip_address(text)
-    except ValueError:
-        return _HOST_NAME.match(text) is not None
-    return True
-
-
 def is_loopback(host: str) -> bool:
     """Tell whether a host is this very machine."""
     try:
@@ -236,3 +228,12 @@ def split_url(text: str) -> SplitResult | None:
 def without_password(text: str) -> str:
     """Mask what a URL may carry before its host."""
     return re.sub(r"//[^/\s]*@", "//***@", text)
+
+
+def _is_host(text: str) -> bool:
+    """Tell whether the text is a host name or an IP address."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return _HOST_NAME.match(text) is not None
+    return True

@@ -9,7 +9,7 @@ from reservation_api.config.kinds import (
     Choice,
     Directory,
     File,
-    Host,
+    IpAddress,
     KeySet,
     Kind,
     Pattern,
@@ -51,7 +51,7 @@ class LaterFeature:
 
 
 SERVER = (
-    Setting("APP_HTTP_HOST", Host(), "Where to listen; `dev` listens on 127.0.0.1.", "0.0.0.0"),  # noqa: S104
+    Setting("APP_HTTP_HOST", IpAddress(), "Where to listen; `dev` listens on 127.0.0.1.", "0.0.0.0"),  # noqa: S104
     Setting("APP_HTTP_PORT", _PORT, "The port of HTTP.", "8080"),
     Setting("APP_WORKERS", WholeNumber(1, 64), "Processes that `serve` runs; one per core.", "1"),
     Setting(

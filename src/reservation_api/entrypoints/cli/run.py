@@ -1,5 +1,6 @@
 """`serve`, `worker`, `dev`: the commands that stay."""
 
+import logging
 import os
 from collections.abc import Coroutine
 from typing import Any
@@ -17,6 +18,8 @@ from reservation_api.entrypoints.processes.serving import Role, run_process
 from reservation_api.telemetry.logs import configure_logs
 
 MAX_WORKERS = 64
+
+_log = logging.getLogger(__name__)
 
 
 @click.command()
@@ -77,8 +80,11 @@ async def _put_demo_on_sale(config: Config) -> None:
 def _configure_logs(config: Config, process: str, child: int | None = None) -> None:
     context: dict[str, Any] = {"process": process, "pid": os.getpid()}
     if child is not None:
-        context["child"] = child
+        configure_logs(config.process.log_level, {**context, "child": child})
+        return  # the parent has told what is to be told once
     configure_logs(config.process.log_level, context)
+    for note in config.notes:
+        _log.info(note)
 
 
 def _run(main: Coroutine[Any, Any, None]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 from reservation_api.application.health import Readiness
 from reservation_api.application.relay import FastRelay
@@ -46,18 +47,14 @@ class Role:
 
 
 async def run_process(config: Config, role: Role, on_ready: OnReady | None = None) -> None:
-    """Do a role until asked to end.
+    """Do a role until asked to end; the stages of the end are those of the start, backwards.
 
     Raises ConfigError, StoreUnavailableError, PortUnavailableError or ServerEndedError.
-
-    What is entered last ends first: the stages of the end are the stages of the start, backwards.
     """
     shutdown = Shutdown(config.process.shutdown_seconds)
     shutdown.listen()
     if role.lifeline is not None:
         watch_lifeline(role.lifeline, partial(shutdown.ask, "the parent is gone"))
-    for note in config.notes:
-        _log.info(note)
     async with AsyncExitStack() as stages:
         stages.callback(shutdown.done)
         service = await stages.enter_async_context(_open_service(config, shutdown))
@@ -128,7 +125,7 @@ async def _http(service: Service, shutdown: Shutdown) -> AsyncIterator[None]:
         await server.start()
     except OSError as error:
         raise PortUnavailableError(address.host, address.port, error) from error
-    watcher = asyncio.create_task(_ask_when_ended(server, shutdown))
+    watcher = asyncio.create_task(watch_server(server, shutdown))
     service.health.readiness = Readiness.ACCEPTING_TRAFFIC
     try:
         yield
@@ -143,8 +140,16 @@ async def _http(service: Service, shutdown: Shutdown) -> AsyncIterator[None]:
         await server.stop()
 
 
-async def _ask_when_ended(server: HttpServer, shutdown: Shutdown) -> None:
-    """Wait for an end that nobody asked for; raises ServerEndedError."""
+class Ending(Protocol):
+    """What may end although nobody asked it to."""
+
+    async def wait_stopped(self) -> None:
+        """Return when it has ended; raises what ended it."""
+        ...
+
+
+async def watch_server(server: Ending, shutdown: Shutdown) -> None:
+    """Wait for an end that nobody asked for, and ask for that of the process; raises ServerEndedError."""
     try:
         await server.wait_stopped()
     except Exception as error:
