@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -20,7 +21,7 @@ RECORD_TTL_SECONDS = 300
 """Document section 1.3: idempotency records live for 5 minutes."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Command:
     """Who asks for a change, under which key, and a digest of what exactly is asked."""
 
@@ -30,7 +31,7 @@ class Command:
     """SHA-256 over method, path and canonical body, in hexadecimal."""
     trace_id: str
 
-    @property
+    @cached_property
     def record_key(self) -> RecordKey:
         """The key's record: keys of two subjects never meet."""
         return RecordKey(digest(self.subject, self.idempotency_key))

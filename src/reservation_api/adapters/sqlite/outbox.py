@@ -12,7 +12,12 @@ _SELECT = f"SELECT {OUTBOX_COLUMNS} FROM outbox"  # noqa: S608 (a constant of th
 _DUE = (
     f"{_SELECT} WHERE status = 'PENDING' AND type = ? AND next_retry_at <= ? ORDER BY next_retry_at LIMIT ?"
 )
-_LIST = f"{_SELECT} WHERE status = ? ORDER BY created_at LIMIT ?"
+# Pending rows may be a million after an outage: in the order of the table the oldest comes first at once
+# (the plus keeps SQLite from collecting and sorting them all). Failed rows are few, and found by index.
+_LIST = {
+    OutboxStatus.PENDING: f"{_SELECT} WHERE +status = 'PENDING' ORDER BY rowid LIMIT ?",
+    OutboxStatus.FAILED: f"{_SELECT} WHERE status = 'FAILED' ORDER BY created_at LIMIT ?",
+}
 _GET = f"{_SELECT} WHERE outbox_id = ?"
 _UPDATE = (
     "UPDATE outbox SET status = ?, attempts = ?, next_retry_at = ?, last_error = ?, updated_at = ?"
@@ -61,7 +66,7 @@ class SqliteOutbox:
 
     async def list(self, status: OutboxStatus, limit: int) -> Sequence[OutboxEntry]:
         """Read rows in one status; see the port."""
-        return await self._select(_LIST, (status.value, limit))
+        return await self._select(_LIST[status], (limit,))
 
     async def _select(self, query: str, parameters: tuple[object, ...]) -> Sequence[OutboxEntry]:
         rows: list[Row] = await self._database.read(
