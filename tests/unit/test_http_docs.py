@@ -1,6 +1,5 @@
 import base64
 import hashlib
-import json
 import re
 from html.parser import HTMLParser
 
@@ -8,7 +7,7 @@ import pytest
 from tests.support.api import Client, answering, make_api
 from tests.support.clock import FakeClock
 
-from reservation_api.entrypoints.http.openapi import openapi, openapi_document
+from reservation_api.entrypoints.http.openapi import openapi_document
 from reservation_api.entrypoints.http.routes import OPERATIONS
 
 
@@ -47,7 +46,6 @@ async def test_the_document_is_served_as_it_is_generated(client: Client) -> None
     answer = await client.get("/openapi.json")
     assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
     assert answer.body == openapi_document()
-    assert json.loads(answer.body) == json.loads(json.dumps(openapi()))
 
 
 async def test_the_page_shows_every_operation(client: Client) -> None:

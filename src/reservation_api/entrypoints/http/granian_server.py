@@ -79,9 +79,10 @@ class HttpServer:
         await asyncio.wait({self._serving, listening}, return_when=asyncio.FIRST_COMPLETED)
         listening.cancel()
         if self._serving.done():
-            await self._serving
-            raise OSError(f"the HTTP server ended at once on {self._host}:{self._port}")
-        self._application.start_sweeping()
+            error = self._serving.exception()
+            reason = str(error).partition("\n")[0]  # what follows is a native stack
+            raise OSError(f"can not listen on {self._host} port {self._port}: {reason}") from error
+        self._application.sweep()
 
     async def wait_stopped(self) -> None:
         """Return when the server has ended, by `stop` or of itself; raises what ended it."""
@@ -147,7 +148,7 @@ class _Application:
         finally:
             self.in_flight -= 1
 
-    def start_sweeping(self) -> None:
+    def sweep(self) -> None:
         """From now on, end what reads too long; a timer for each request would cost ten times as much."""
         loop = asyncio.get_running_loop()
         overdue_since = loop.time() - self._body_read_seconds
@@ -156,7 +157,7 @@ class _Application:
                 self._readers[task] = None
                 task.cancel()
         interval = min(SWEEP_SECONDS, self._body_read_seconds)
-        self._sweeper = loop.call_later(interval, self.start_sweeping)
+        self._sweeper = loop.call_later(interval, self.sweep)
 
     def stop_sweeping(self) -> None:
         if self._sweeper is not None:

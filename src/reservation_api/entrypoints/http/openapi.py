@@ -71,11 +71,10 @@ Money is in minor units of its currency; instants are UTC with milliseconds."""
 
 def openapi_document() -> bytes:
     """Return the document as indented JSON; the same bytes each time."""
-    return msgspec.json.format(msgspec.json.encode(openapi()), indent=2) + b"\n"
+    return msgspec.json.format(msgspec.json.encode(_openapi()), indent=2) + b"\n"
 
 
-def openapi() -> Json:
-    """Return the document."""
+def _openapi() -> Json:
     paths: dict[str, Json] = {}
     for operation in OPERATIONS:
         paths.setdefault(operation.template, {})[operation.method.lower()] = _operation(operation)
