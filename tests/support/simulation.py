@@ -20,6 +20,7 @@ from reservation_api.adapters.sqlite.inventory_plan import Grid, grid_plan
 from reservation_api.application.command import RECORD_TTL_SECONDS, Answer
 from reservation_api.domain.errors import IdempotencyMismatchError, RefusedError, ReservationApiError
 from reservation_api.domain.reservation import Reservation, Status
+from reservation_api.ports.inventory import ReleaseOutcome, ReleaseSeats
 from reservation_api.ports.outbox import OutboxType
 
 T = TypeVar("T")
@@ -252,15 +253,39 @@ class Simulation:
             await self._kill(running)
         for _, call in self.late:
             await _arrive(call)
+        await self._workers_finish()
+        self.check()
+        await self._check_releases()
         self.clock.advance(700)
+        await self._workers_finish()
+        await check_settled(self.world(), self.clock.now(), self.processes[0].ports.inventory, EVENT)
+
+    async def _workers_finish(self) -> None:
         for _ in range(SETTLE_ROUNDS):
             for process in self.processes:
                 process.offered.clear()
                 await process.run_workers()
-            self.clock.advance(31)
             if not self.world().outbox:
-                break
-        await check_settled(self.world(), self.clock.now(), self.processes[0].ports.inventory, EVENT)
+                return
+            self.clock.advance(7)
+        raise AssertionError(f"the workers do not come to an end: {self.world().outbox}")
+
+    async def _check_releases(self) -> None:
+        """Invariant 6: what has ended holds no seats, long before the inventory's own expiry."""
+        inventory = self.processes[0].ports.inventory
+        for reservation in self.world().reservations:
+            if reservation.status not in {Status.HOLD, Status.CONFIRMED}:
+                request = ReleaseSeats(
+                    reservation.reservation_id,
+                    EVENT,
+                    reservation.seat_ids,
+                    "probe",
+                    f"{reservation.reservation_id}:probe:0",
+                )
+                outcome = await inventory.release(request)
+                assert outcome is not ReleaseOutcome.RELEASED, (
+                    f"invariant 6: seats still held for {reservation}"
+                )
 
 
 async def _arrive(call: Any) -> None:
