@@ -124,10 +124,13 @@ def test_tokens_are_never_written(stream: io.BytesIO, shape: str) -> None:
     assert not [segment for segment in token.split(".") if segment in written]
 
 
-def test_an_opaque_bearer_token_is_not_written_and_the_rest_of_the_line_is(stream: io.BytesIO) -> None:
-    logging.getLogger("a").error('got "Bearer abc.DEF-_~+/=", and more')
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_an_opaque_bearer_token_is_not_written_and_the_rest_of_the_line_is(
+    stream: io.BytesIO, scheme: str
+) -> None:
+    logging.getLogger("a").error('got "%s abc.DEF-_~+/=", and more', scheme)
     (line,) = lines(stream)
-    assert line["message"] == 'got "Bearer [redacted]", and more'
+    assert line["message"] == f'got "{scheme} [redacted]", and more'
 
 
 @pytest.mark.parametrize("value", [object(), {1, 2}, b"\xff", "\ud800", {("a", 1): 2}, float("nan"), 2**70])
