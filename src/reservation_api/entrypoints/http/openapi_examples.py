@@ -12,10 +12,10 @@ _ORDER_ID = "ord_019a3f1c77d05be2a1c94f0d8e36"
 _EVENT_ID = "evt_demo"
 _CREATED_AT = "2026-11-23T12:00:00.000Z"
 _EXPIRES_AT = "2026-11-23T12:01:00.000Z"
-_SEAT_IDS = ["A-12", "A-13"]
+_SEAT_IDS = ["A-1-12", "A-1-13"]
 _PRICE = wire.MoneyAnswer(110_000, "KRW")
 _TOTAL = wire.MoneyAnswer(220_000, "KRW")
-_SEATS = [wire.SeatAnswer(seat_id, "A", "1", seat_id[2:], _PRICE) for seat_id in _SEAT_IDS]
+_SEATS = [wire.SeatAnswer(seat_id, "A", "1", seat_id.rpartition("-")[2], _PRICE) for seat_id in _SEAT_IDS]
 
 PARAMETER_EXAMPLES: Mapping[str, str] = {
     "reservation_id": _RESERVATION_ID,
