@@ -16,7 +16,7 @@ from reservation_api.entrypoints.workers.loops import (
 class Script:
     """Work whose batches are given: how many got done, or what was raised; it then asks to stop."""
 
-    def __init__(self, *batches: int | Exception) -> None:
+    def __init__(self, *batches: int | BaseException) -> None:
         self.batches = list(batches)
         self.pauses: list[float] = []
         self.stopping = asyncio.Event()
@@ -25,7 +25,7 @@ class Script:
         batch = self.batches.pop(0)
         if not self.batches:
             self.stopping.set()
-        if isinstance(batch, Exception):
+        if isinstance(batch, BaseException):
             raise batch
         return batch
 
@@ -51,8 +51,8 @@ async def test_half_a_batch_is_reason_enough_to_go_on() -> None:
 
 
 async def test_no_error_ends_a_loop() -> None:
-    script = Script(RuntimeError("bug"), StoreUnavailableError("outage"), 1)
-    assert len(await script.play()) == 3
+    script = Script(RuntimeError("bug"), StoreUnavailableError("outage"), asyncio.CancelledError(), 1)
+    assert len(await script.play()) == 4
     assert script.batches == []
 
 
@@ -89,6 +89,20 @@ async def test_a_stop_lets_the_batch_under_way_finish() -> None:
     assert finished == ["batch"]
 
 
+async def test_a_loop_ends_when_it_is_cancelled_itself() -> None:
+    stopping = asyncio.Event()
+
+    async def run_once() -> int:
+        await asyncio.Event().wait()
+        return 0
+
+    loop = asyncio.create_task(run_loop(Work("test", run_once, 100, 1), stopping, pause_until(stopping)))
+    await asyncio.sleep(0)
+    loop.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await loop
+
+
 async def test_a_stop_cuts_a_pause_short() -> None:
     stopping = asyncio.Event()
     asyncio.get_running_loop().call_soon(stopping.set)
@@ -115,7 +129,7 @@ async def test_errors_are_logged_outages_in_a_line_and_bugs_with_their_stack(
 
 
 async def test_what_should_never_end_is_started_again() -> None:
-    script = Script(RuntimeError("bug"), 0, StoreUnavailableError("outage"))
+    script = Script(RuntimeError("bug"), asyncio.CancelledError(), 0, StoreUnavailableError("outage"))
 
     async def run() -> None:
         if script.batches:
@@ -128,7 +142,7 @@ async def test_what_should_never_end_is_started_again() -> None:
     runner.cancel()
     with pytest.raises(asyncio.CancelledError):
         await runner
-    assert len(script.pauses) >= 2
+    assert len(script.pauses) >= 3
 
 
 async def test_what_runs_ends_with_being_cancelled() -> None:

@@ -22,11 +22,11 @@ A token for alice, good for {hours} hours:
 
 Hold two seats, see them, and pay (put the id from the first answer into the others):
 
-  curl -si {url}/v1/reservations -H "Authorization: Bearer $TOKEN" -H "Idempotency-Key: $(date +%s)" \\
+  curl -si {url}/v1/reservations -H "Authorization: Bearer $TOKEN" -H "Idempotency-Key: hold-$(date +%s)" \\
     -H "Content-Type: application/json" -d '{{"event_id": "evt_demo", "qty": 2}}'
   curl -s {url}/v1/reservations -H "Authorization: Bearer $TOKEN"
   curl -si {url}/v1/reservations/RESERVATION_ID/confirm -H "Authorization: Bearer $TOKEN" \\
-    -H "Idempotency-Key: $(date +%s)" -H "Content-Type: application/json" \\
+    -H "Idempotency-Key: pay-$(date +%s)" -H "Content-Type: application/json" \\
     -d '{{"payment_intent_id": "pay_1"}}'
   curl -s {url}/v1/events/evt_demo/availability -H "Authorization: Bearer $TOKEN"
 

@@ -50,7 +50,8 @@ class Shutdown:
         if not self._is_asked:
             self._is_asked = True
             self._news.put(False)
-            self._loop.call_soon_threadsafe(self._begin, why)
+            with suppress(RuntimeError):  # the loop is closed: the process is ending anyway
+                self._loop.call_soon_threadsafe(self._begin, why)
 
     def enter(self, stage: str, count_left: Callable[[], int] | None = None) -> None:
         """Go on to the next stage: the last words tell of it, and how much of it was left."""

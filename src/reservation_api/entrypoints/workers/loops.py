@@ -56,7 +56,9 @@ async def run_loop(work: Work, stopping: asyncio.Event, pause: Pause) -> None:
     while not stopping.is_set():
         try:
             done = await work.run_once()
-        except Exception as error:  # noqa: BLE001 (a process's edge: no error ends a worker)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 (a process's edge)
+            if _is_being_cancelled():
+                raise
             failures += 1
             report_failure(work.name, error)
             await pause(backoff_seconds(failures))
@@ -72,13 +74,15 @@ async def keep_running(name: str, run: Callable[[], Awaitable[None]], pause: Pau
     while True:
         try:
             await run()
-        except Exception as error:  # noqa: BLE001 (a process's edge)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 (a process's edge)
+            if _is_being_cancelled():
+                raise
             report_failure(name, error)
         failures += 1
         await pause(backoff_seconds(failures))
 
 
-def report_failure(name: str, error: Exception) -> None:
+def report_failure(name: str, error: BaseException) -> None:
     """Log it: an outage in one line, anything else with its stack, since it is a bug."""
     fields = {"fields": {"work": name}}
     if isinstance(error, UnavailableError):
@@ -91,3 +95,9 @@ def backoff_seconds(failures: int) -> float:
     """Return the wait after so many failures in a row: doubling, capped, with jitter."""
     longest = min(BACKOFF_CAP_SECONDS, FIRST_BACKOFF_SECONDS * 2.0 ** min(failures - 1, 16))
     return longest * random.uniform(0.5, 1.0)  # noqa: S311 (spreads load)
+
+
+def _is_being_cancelled() -> bool:
+    """Tell whether a cancellation is meant for this task: clients raise it, too, when they are closed."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
