@@ -56,7 +56,7 @@ async def run_loop(work: Work, stopping: asyncio.Event, pause: Pause) -> None:
     while not stopping.is_set():
         try:
             done = await work.run_once()
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 (a process's edge)
+        except (Exception, asyncio.CancelledError) as error:
             if _is_being_cancelled():
                 raise
             failures += 1
@@ -74,7 +74,7 @@ async def keep_running(name: str, run: Callable[[], Awaitable[None]], pause: Pau
     while True:
         try:
             await run()
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 (a process's edge)
+        except (Exception, asyncio.CancelledError) as error:
             if _is_being_cancelled():
                 raise
             report_failure(name, error)
