@@ -158,7 +158,8 @@ def build(config: Config, clock: Clock | None = None) -> Service:
 
 def open_database(config: Config) -> Database:
     """Open the database file; raises StoreUnavailableError."""
-    return Database(config.store.database_file, config.store.synchronous)
+    store = config.store
+    return Database(store.database_file, store.synchronous, store.commit_delay_seconds)
 
 
 def open_issuer(config: Config) -> EmbeddedIssuer:

@@ -143,6 +143,7 @@ def test_set_but_empty_is_a_fault(setting: Setting) -> None:
         ("APP_HOLD_SECONDS", ["0", "1801", "1.5"]),
         ("APP_HOLD_GRACE_SECONDS", ["0", "1501"]),
         ("APP_HOLD_MAX_SECONDS", ["0", "1801"]),
+        ("APP_SQLITE_COMMIT_DELAY_MILLISECONDS", ["-1", "101", "0.5"]),
         ("APP_HOLD_MAX_EXTENSIONS", ["-1", "101"]),
         ("APP_RELAY_MAX_ATTEMPTS", ["0", "101"]),
         ("APP_RELAY_BACKOFF_SECONDS", ["0", "61"]),

@@ -193,7 +193,11 @@ def _tree(values: _Values) -> Config:
             shutdown_seconds=values.get("APP_SHUTDOWN_SECONDS"),
             log_level=values.get("APP_LOG_LEVEL"),
         ),
-        store=StoreConfig(values.get("APP_DATA_DIR"), values.get("APP_SQLITE_SYNCHRONOUS")),
+        store=StoreConfig(
+            data_dir=values.get("APP_DATA_DIR"),
+            synchronous=values.get("APP_SQLITE_SYNCHRONOUS"),
+            commit_delay_seconds=values.get("APP_SQLITE_COMMIT_DELAY_MILLISECONDS") / 1000,
+        ),
         hold=HoldPolicy(
             hold_seconds=values.get("APP_HOLD_SECONDS"),
             grace_seconds=values.get("APP_HOLD_GRACE_SECONDS"),

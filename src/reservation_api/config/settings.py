@@ -85,6 +85,12 @@ STORE = (
         "FULL",
     ),
     Setting(
+        "APP_SQLITE_COMMIT_DELAY_MILLISECONDS",
+        WholeNumber(0, 100),
+        "How long a write waits for others to be committed with it.",
+        "1",
+    ),
+    Setting(
         "AWS_REGION",
         Pattern(r"[a-z]{2}(-[a-z]+)+-[0-9]", "an AWS Region such as ap-northeast-2"),
         "The AWS Region; the embedded runtime has no use for it.",

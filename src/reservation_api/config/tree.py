@@ -86,6 +86,7 @@ class StoreConfig:
 
     data_dir: Path
     synchronous: Literal["FULL", "NORMAL"]
+    commit_delay_seconds: float
 
     @property
     def database_file(self) -> Path:

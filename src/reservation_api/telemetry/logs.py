@@ -94,6 +94,7 @@ def configure_logs(level: str, context: Mapping[str, Any], stream: BinaryIO | No
     for name in QUIET_LOGGERS:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
     # What no line shows need not be found out: it is a third of the cost.
+    logging._srcfile = None  # noqa: SLF001 (the logging manual's own advice)
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.captureWarnings(capture=True)
     sys.excepthook = _log_uncaught
