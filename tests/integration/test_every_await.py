@@ -180,7 +180,9 @@ def test_an_undisturbed_confirm_sells_and_its_retry_is_told_the_same(runtime: st
 def test_seats_of_an_id_about_to_be_abandoned_stay_with_the_twin_that_commits_it(runtime: str) -> None:
     with _after_a_hold(runtime) as simulation:
         simulation.time_passes(299)
-        simulation.hold(FIRST, "alice", "first key", [3, 4], {2: Fault.PAUSED})  # refused: the key is [1, 2]'s
+        simulation.hold(
+            FIRST, "alice", "first key", [3, 4], {2: Fault.PAUSED}
+        )  # refused: the key is [1, 2]'s
         simulation.time_passes(2)
         simulation.retry(SECOND, 0, {})  # the key is free again, and so is the id
         simulation.a_paused_process_goes_on(0)
@@ -189,3 +191,15 @@ def test_seats_of_an_id_about_to_be_abandoned_stay_with_the_twin_that_commits_it
         simulation.check()
         holders = [r.user_id for r in simulation.world().reservations if "A-1-3" in r.seat_ids]
         assert holders == ["alice"]
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_an_extended_hold_keeps_its_seats_for_as_long_as_it_lasts(runtime: str) -> None:
+    with _after_a_hold(runtime) as simulation:
+        simulation.move(FIRST, "extend", "far", 0, (300,), {})
+        for _ in range(4):
+            simulation.time_passes(59)
+            simulation.hold(SECOND, "bob", simulation.fresh(), [1, 2], {})
+            simulation.check()
+        holders = {r.user_id for r in simulation.world().reservations if r.is_live(simulation.clock.now())}
+        assert holders == {"alice"}
