@@ -58,7 +58,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     folder = tmp_path_factory.mktemp("schemathesis")
     with running(["serve"], SERVER) as server:
         server.command(*EVENT)
-        token = Users(server.data_dir).token("alice", [ADMIN_SCOPE, OPS_SCOPE])
+        token = Users(server.environment).token("alice", [ADMIN_SCOPE, OPS_SCOPE])
         finished = ask(server.url, token, folder)
         document = httpx.get(server.url + OWN_PATH, trust_env=False).json()
         yield Run(

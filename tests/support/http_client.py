@@ -6,18 +6,17 @@ async with Connections(server.url) as connections:
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
-from reservation_api.adapters.jwt.embedded_issuer import open_embedded_issuer
-from reservation_api.config.loading import ISSUER_KEY_FILE
+from reservation_api.bootstrap import open_issuer
+from reservation_api.config import load
 
 REQUEST_SECONDS = 20.0
 """Longer than anything a sound server takes, the wait for another process's commit included."""
@@ -136,10 +135,10 @@ class Client:
 
 
 class Users:
-    """Tokens of the embedded issuer of a data directory, without a process for each."""
+    """Tokens of the embedded issuer of a server's environment, without a process for each."""
 
-    def __init__(self, data_dir: Path) -> None:
-        self._issuer = open_embedded_issuer(data_dir / ISSUER_KEY_FILE)
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._issuer = open_issuer(load(environment))
 
     def token(self, subject: str, scopes: Sequence[str] = ()) -> str:
         return self._issuer.issue(subject, scopes, TOKEN_SECONDS, datetime.now(UTC))
