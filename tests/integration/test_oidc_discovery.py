@@ -92,6 +92,19 @@ async def test_a_jwks_uri_that_is_no_web_address_is_refused(issuer: FakeIssuer, 
     assert await fault(issuer) == "its jwks_uri is no https URL"
 
 
+async def test_a_jwks_uri_that_can_not_be_asked_is_a_fault(issuer: FakeIssuer) -> None:
+    issuer.discovery = {"jwks_uri": "https://auth.example/\x01"}
+
+    assert await fault(issuer) == "it can not be reached (InvalidURL)"
+
+
+@pytest.mark.parametrize("text", [b"", b"<html>", b"[]", b"\xff", b'{"x":' + b"[" * 9000])
+async def test_a_discovery_document_that_is_no_object_is_refused(issuer: FakeIssuer, text: bytes) -> None:
+    issuer.discovery = text
+
+    assert (await fault(issuer)).startswith("it answers nonsense")
+
+
 async def test_a_jwks_uri_in_plain_http_is_refused_of_an_https_issuer(tmp_path: Path) -> None:
     certificate = SelfSigned(tmp_path)
     with FakeIssuer(make_key()) as plain, FakeIssuer(make_key(), certificate=certificate) as issuer:

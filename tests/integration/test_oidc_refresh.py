@@ -192,6 +192,24 @@ async def test_an_unknown_kid_waits_for_the_answer_already_on_its_way(world: Wor
     assert world.issuer.fetches == 2
 
 
+async def test_a_question_that_hangs_is_not_asked_twice(world: World) -> None:
+    await world.is_let_in("k1")
+    world.issuer.hang()
+    world.clock.advance(MIN_INTERVAL_SECONDS)
+    first = asyncio.create_task(world.is_let_in("strange"))
+    await world.issuer_is_asked(times=2)
+
+    world.clock.advance(MIN_INTERVAL_SECONDS)
+    second = asyncio.create_task(world.is_let_in("stranger"))
+    # The second one has run until it waits, for the first one's answer or for one of its own.
+    await asyncio.wait([second], timeout=0)
+    world.issuer.answer()
+
+    assert not await first
+    assert not await second
+    assert world.issuer.requests[DISCOVERY_PATH] == 2
+
+
 @pytest.mark.parametrize("status", [404, 500])
 async def test_a_failing_issuer_leaves_the_keys_in_use(world: World, status: int) -> None:
     await world.is_let_in("k1")

@@ -29,8 +29,8 @@ class FakeIssuer:
     def __init__(self, *keys: SigningKey, certificate: "SelfSigned | None" = None) -> None:
         self.key_set = jwks(*keys).encode()
         self.status = 200
-        self.discovery: dict[str, Any] = {}
-        """Members of the discovery document that are not as they should be."""
+        self.discovery: dict[str, Any] | bytes = {}
+        """Members of the discovery document that are not as they should be, or what is sent in its place."""
         self.headers: dict[str, str] = {}
         self.drip_seconds = 0.0
         """The time between one byte of an answer and the next."""
@@ -83,9 +83,14 @@ class FakeIssuer:
             self.requests[path] += 1
             self._asked.notify_all()
         self._answers.wait()
-        document = {"issuer": self.url, "jwks_uri": self.url + JWKS_PATH, **self.discovery}
-        bodies = {DISCOVERY_PATH: json.dumps(document).encode(), JWKS_PATH: self.key_set}
+        bodies = {DISCOVERY_PATH: self._discovery_document(), JWKS_PATH: self.key_set}
         return (self.status, bodies[path]) if path in bodies else (404, b"")
+
+    def _discovery_document(self) -> bytes:
+        if isinstance(self.discovery, bytes):
+            return self.discovery
+        document = {"issuer": self.url, "jwks_uri": self.url + JWKS_PATH, **self.discovery}
+        return json.dumps(document).encode()
 
     def __enter__(self) -> Self:
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})

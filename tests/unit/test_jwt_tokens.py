@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from joserfc.util import urlsafe_b64decode
+from joserfc.util import urlsafe_b64decode, urlsafe_b64encode
 from tests.support.clock import FakeClock
 from tests.support.tokens import (
     ABSENT,
@@ -266,5 +266,12 @@ async def test_what_is_no_token_is_refused(token: str, reason: str) -> None:
 @pytest.mark.parametrize("headers", [{"kid": 1}, {"kid": ["k1"]}, {"alg": ["ES256"]}, {"alg": 256}])
 async def test_a_header_of_the_wrong_type_is_refused(headers: dict[str, object]) -> None:
     token = mint(make_key(), make_claims(NOW), **headers)
+
+    assert await refusal(verifier_of(UntouchableKeys()), token) == "the header is malformed"
+
+
+@pytest.mark.parametrize("header", [b"null", b"[]", b"{", b"\xff", b'{"alg":"ES256","x":' + b"[" * 4000])
+async def test_a_header_that_is_no_object_is_refused(header: bytes) -> None:
+    token = urlsafe_b64encode(header).decode() + ".e30."
 
     assert await refusal(verifier_of(UntouchableKeys()), token) == "the header is malformed"
