@@ -54,10 +54,20 @@ async def test_whoever_is_done_in_time_is_left_alone() -> None:
     assert leave.codes == []
 
 
-async def test_asking_wakes_who_waits_for_it_once_and_from_any_thread() -> None:
+async def test_asking_wakes_who_waits_for_it_from_any_thread() -> None:
     shutdown = Shutdown(30, Exit())
     threading.Thread(target=shutdown.ask, args=("a test",)).start()
     await asyncio.wait_for(shutdown.asked.wait(), timeout=5)
+
+
+async def test_asking_again_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    shutdown = Shutdown(30, Exit())
+    shutdown.ask("first")
+    shutdown.ask("second")
+    await shutdown.asked.wait()
+    await asyncio.sleep(0)
+    assert [record.getMessage() for record in caplog.records] == ["shutting down: first"]
 
 
 class BrokenServer:

@@ -21,6 +21,5 @@ def check_port(host: str, port: int) -> None:
             # connections that the last service has left in TIME_WAIT do not count.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
-            probe.listen(1)
     except OSError as error:
         raise PortUnavailableError(host, port, error) from error
