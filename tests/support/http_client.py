@@ -5,8 +5,9 @@ async with Connections(server.url) as connections:
     answer = await alice.send(Command("/v1/reservations", {"event_id": "evt_1", "qty": 2}, key="k-1"))
 """
 
+import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
@@ -17,11 +18,13 @@ import httpx
 
 from reservation_api.bootstrap import open_issuer
 from reservation_api.config import load
+from reservation_api.entrypoints.workers.loops import pause_until
 
 REQUEST_SECONDS = 20.0
 """Longer than anything a sound server takes, the wait for another process's commit included."""
 MAX_CONNECTIONS = 100
 TOKEN_SECONDS = 600
+POLL_SECONDS = 0.05
 
 _numbers = count(1)
 
@@ -142,3 +145,11 @@ class Users:
 
     def token(self, subject: str, scopes: Sequence[str] = ()) -> str:
         return self._issuer.issue(subject, scopes, TOKEN_SECONDS, datetime.now(UTC))
+
+
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 20.0) -> None:
+    """Ask again and again until the condition holds; raises TimeoutError."""
+    pause = pause_until(asyncio.Event())
+    async with asyncio.timeout(seconds):
+        while not await condition():
+            await pause(POLL_SECONDS)
