@@ -74,6 +74,7 @@ def test_the_bounds_themselves_are_inside(members: dict[str, Any]) -> None:
         ({"seat_ids": ["A-1"]}, "seat_ids"),
         ({"seat_ids": ["A-1", "A-2", "A-3"]}, "seat_ids"),
         ({"seat_ids": ["A-1", "A-1"]}, "seat_ids"),
+        ({"seat_ids": ["A-1", "A-1", "A-2"]}, "seat_ids"),
         ({"seat_ids": ["A-1", "A-2\x00"]}, "seat_ids"),
         ({"seat_ids": ["A-1", ""]}, "seat_ids"),
         ({"seat_ids": ["A-1", None]}, "seat_ids"),

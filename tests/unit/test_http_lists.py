@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.api import Client, make_api, make_use_cases
+from tests.support.api import Client, answering, make_api, make_use_cases
 from tests.support.clock import FakeClock
 from tests.support.runtimes import sqlite_on_disk
 from tests.support.venues import venue
@@ -17,6 +17,7 @@ from reservation_api.domain.values import UserId
 from reservation_api.entrypoints.http.cursors import ListId, cursor_of, position_of
 from reservation_api.entrypoints.http.decoding import decode_query
 from reservation_api.entrypoints.http.queries import AvailabilityQuery, PageQuery, ReservationsQuery
+from reservation_api.ports.read_model import Page
 
 MINE = ListId("reservations", UserId("user-1"), "HOLD")
 LISTS = frozenset({"seat_ids"})
@@ -108,7 +109,6 @@ def test_a_page_has_20_items_unless_asked_otherwise() -> None:
         "status=HOLD&status=EXPIRED",
         "status=%ff",
         "%ff=1",
-        "&".join(f"a{n}=1" for n in range(20)),
     ],
 )
 def test_a_query_out_of_bounds_is_refused(query: str) -> None:
@@ -133,6 +133,7 @@ def test_no_query_does_anything_but_be_taken_or_refused(query: str) -> None:
         "section=a%00",
         "section=a%0A",
         "section=a%7F",
+        "section=%FF",
         "seat_ids=",
         "seat_ids=A-1,",
         "seat_ids=A%201",
@@ -173,14 +174,18 @@ async def test_for_anybody_else_an_events_orders_are_not_there(client: Client) -
     assert (answer.status, answer.code) == (404, "not_found")
 
 
-async def test_a_cursor_of_another_event_is_refused(client: Client) -> None:
-    admin = Client(client.api, ADMIN)
-    await order(admin, "pi_1")
-    await order(admin, "pi_2")
-    cursor = (await admin.get("/v1/events/evt_1/orders?limit=1")).json["next_cursor"]
-    for path in ("/v1/events/evt_2/orders", "/v1/orders", "/v1/reservations"):
-        answer = await admin.get(f"{path}?cursor={cursor}")
-        assert (answer.status, answer.code) == (400, "invalid_request")
+async def test_a_cursor_is_good_where_it_came_from_and_nowhere_else() -> None:
+    """Over a read model that would take any position: it may not know whose it is."""
+    client = Client(make_api(answering(Page([], "position")), FakeClock()), ADMIN)
+    lists = ("reservations?", "reservations?status=HOLD&", "reservations?status=EXPIRED&", "orders?")
+    paths = [f"/v1/{part}" for part in (*lists, "events/evt_1/orders?", "events/evt_2/orders?")]
+    for source in paths:
+        cursor = (await client.get(f"{source}limit=1")).json["next_cursor"]
+        for path in paths:
+            assert (await client.get(f"{path}cursor={cursor}")).status == (200 if path == source else 400)
+        client.token = "user-2+reservation:admin"
+        assert (await client.get(f"{source}cursor={cursor}")).status == 400
+        client.token = ADMIN
 
 
 async def test_availability_counts_an_event_by_section(client: Client) -> None:

@@ -14,8 +14,6 @@ from reservation_api.entrypoints.http.wire import CommandBody
 B = TypeVar("B", bound=CommandBody)
 Q = TypeVar("Q", bound=msgspec.Struct)
 
-MAX_QUERY_PARAMETERS = 16
-"""No route takes more than three."""
 MAX_FAULT_LENGTH = 200
 """A fault may quote what was sent; no more of it than this."""
 _JSON = "application/json"
@@ -35,9 +33,9 @@ class BodyCodec(Generic[B]):
             return self._empty
         try:
             body = self._decoder.decode(raw)
-            # Each text has two quotes. More quotes than the decoded fields explain: a field came twice,
-            # and msgspec took the last one. Only then, or with escapes, is it worth a closer look.
-            if raw.count(b'"') != 2 * body.count_texts() or b"\\" in raw:
+            # Each text has two quotes, more if some are escaped. Just as many as the decoded fields have:
+            # no field came twice. msgspec would take the last one, and json is five times as slow.
+            if raw.count(b'"') != 2 * body.count_texts():
                 json.loads(raw, object_pairs_hook=_refuse_repeated_names)
         except (ValueError, RecursionError) as error:
             raise _invalid("body", error) from error
@@ -52,13 +50,7 @@ def decode_query(query: str, query_type: type[Q], lists: frozenset[str] = frozen
     if not query:
         return query_type()
     try:
-        pairs = parse_qsl(
-            query,
-            keep_blank_values=True,
-            strict_parsing=True,
-            errors="strict",
-            max_num_fields=MAX_QUERY_PARAMETERS,
-        )
+        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True, errors="strict")
         given: dict[str, Any] = _refuse_repeated_names(pairs)
         for name in lists & given.keys():
             given[name] = given[name].split(",")

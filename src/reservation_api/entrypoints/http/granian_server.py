@@ -27,8 +27,6 @@ MAX_CONNECTIONS = 8192
 RESERVED_FILES = 128
 """Descriptors left for the store, the peers and the log, whatever the number of connections."""
 SWEEP_SECONDS = 1.0
-MAX_LENGTH_DIGITS = 10
-"""Of a Content-Length; more is too large whatever it says."""
 
 _QUIET_LOGGING: dict[str, Any] = {
     # Incremental: Granian would otherwise close and replace the handlers of the whole process.
@@ -134,9 +132,9 @@ class _Application:
         self._readers: _Readers = {}
         self._sweeper: asyncio.TimerHandle | None = None
 
-    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        # Granian starts listening in the step that this call is part of: after it, not before.
-        loop.call_soon(self.listening.set)
+    def __rsgi_init__(self, _loop: asyncio.AbstractEventLoop) -> None:
+        # Granian starts listening a little later, but in the same step: whoever waits for this runs after it.
+        self.listening.set()
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
         headers = scope.headers
@@ -182,12 +180,11 @@ class _RsgiBody:
         """Return the whole body; see request.Body."""
         chunked = self._headers.get("transfer-encoding") is not None
         if not chunked:
-            text = self._headers.get("content-length") or "0"
-            if not text.isdecimal():
-                raise IncompleteBodyError("the Content-Length is not a number")
-            if len(text) > MAX_LENGTH_DIGITS or int(text) > MAX_BODY_BYTES:
+            # A decimal number below 2**64: the server refuses any other.
+            length = int(self._headers.get("content-length") or 0)
+            if length > MAX_BODY_BYTES:
                 raise _too_large()
-            if int(text) == 0:
+            if length == 0:
                 return b""
         task = asyncio.current_task()
         if task is None:
