@@ -298,6 +298,7 @@ async def test_an_address_that_can_not_be_had_is_an_error() -> None:
         server = HttpServer(Echo(), "127.0.0.1", taken.getsockname()[1])
         with pytest.raises(OSError, match="in use"):
             await asyncio.wait_for(server.start(), PATIENCE)
+        await server.stop()
 
 
 async def test_two_servers_share_a_port() -> None:

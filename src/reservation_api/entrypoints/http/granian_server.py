@@ -78,6 +78,7 @@ class HttpServer:
         listening.cancel()
         if self._serving.done():
             error = self._serving.exception()
+            self._serving = None
             reason = str(error).partition("\n")[0]  # what follows is a native stack
             raise OSError(f"can not listen on {self._host} port {self._port}: {reason}") from error
         self._application.sweep()
@@ -147,7 +148,7 @@ class _Application:
             self.in_flight -= 1
 
     def sweep(self) -> None:
-        """From now on, end what reads too long; a timer for each request would cost ten times as much."""
+        """End what reads too long, now and again and again; a timer for each request would cost more."""
         loop = asyncio.get_running_loop()
         overdue_since = loop.time() - self._body_read_seconds
         for task, began in list(self._readers.items()):
