@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 
+from tests.contract.grpc_inventories import over_grpc
 from tests.support.clock import FakeClock
 
 from reservation_api.adapters.sqlite.database import Database
@@ -86,4 +87,5 @@ async def two_processes(directory: Path) -> AsyncIterator[InventoryUnderTest]:
 INVENTORIES: dict[str, Callable[[Path], AbstractAsyncContextManager[InventoryUnderTest]]] = {
     "sqlite": one_process,
     "sqlite-two-processes": two_processes,
+    "grpc": over_grpc(one_process),
 }
