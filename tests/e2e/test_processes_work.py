@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 import httpx
 import pytest
@@ -54,6 +55,13 @@ def test_dev_starts_again_on_the_same_data() -> None:
         assert first.stop() == 0
         with running(["dev"], data_dir=first.data_dir):
             pass
+
+
+def test_dev_leaves_an_event_alone_that_has_the_demos_id(tmp_path: Path) -> None:
+    environment = {"APP_DATA_DIR": str(tmp_path)}
+    run_command("events", "create", "evt_demo", "--section", "A:1x2:1", environment=environment)
+    with running(["dev"], data_dir=tmp_path) as server:
+        assert "evt_demo  2 seats" in server.command("events", "list")
 
 
 def test_a_confirm_by_the_lines_that_dev_prints() -> None:
