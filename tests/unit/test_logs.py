@@ -21,12 +21,14 @@ def stream() -> Iterator[io.BytesIO]:
     before = (root.handlers[:], root.level, [logger.level for logger in quiet])
     switches = (logging.logThreads, logging.logProcesses, logging.logMultiprocessing)
     hooks = (sys.excepthook, threading.excepthook)
+    source_file = vars(logging)["_srcfile"]
     stream = io.BytesIO()
     configure_logs("INFO", {"process": "serve"}, stream)
     yield stream
     logging.captureWarnings(capture=False)
     sys.excepthook, threading.excepthook = hooks
     logging.logThreads, logging.logProcesses, logging.logMultiprocessing = switches
+    vars(logging)["_srcfile"] = source_file
     root.handlers[:], levels = before[0], before[2]
     root.setLevel(before[1])
     for logger, level in zip(quiet, levels, strict=True):
