@@ -43,6 +43,9 @@ class Alternating:
     def __init__(self, inventories: Sequence[Inventory]) -> None:
         self._next = cycle(inventories)
 
+    def admission(self) -> AbstractAsyncContextManager[None]:
+        return next(self._next).admission()
+
     async def reserve(self, request: ReserveSeats) -> SeatHold:
         return await next(self._next).reserve(request)
 

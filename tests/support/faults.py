@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from enum import Enum
+from inspect import iscoroutinefunction
 from typing import Any
 
 from reservation_api.domain.errors import UnavailableError
@@ -69,6 +70,8 @@ class Faulty:
 
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
         method = getattr(self._port, name)
+        if not iscoroutinefunction(method):
+            return method  # type: ignore[no-any-return]
 
         async def call(*args: Any, **kwargs: Any) -> Any:
             plan = PLAN.get()

@@ -56,15 +56,18 @@ class Confirm:
         for _ in range(MAX_RACES):
             intent = reservation.intent
             if intent is not None and _is_own(intent, command):
-                return await self._finish_or_replay(reservation, intent, command)
+                async with self._finish.admission():
+                    return await self._finish_or_replay(reservation, intent, command)
             reservation.check_movable(self._clock.now())
             if not verified:
                 await self._payments.verify(_claim(reservation, payment))
                 verified = True
-            fenced = reservation.with_intent(self._new_intent(command, payment))
-            conflict = await self._fence(reservation, fenced, command)
-            if conflict is None and fenced.intent is not None:
-                return await self._finish_or_replay(fenced, fenced.intent, command)
+            # First the right to an answer: an open breaker must refuse before anything is written.
+            async with self._finish.admission():
+                fenced = reservation.with_intent(self._new_intent(command, payment))
+                conflict = await self._fence(reservation, fenced, command)
+                if conflict is None and fenced.intent is not None:
+                    return await self._finish_or_replay(fenced, fenced.intent, command)
             reservation = await load_reservation(self._store, payment.reservation_id, command.subject)
             if conflict is not None:
                 answer = _answer_of(conflict, command)

@@ -5,6 +5,7 @@ T1  intent set ──────────── crash or time-out here leave
 T2  point of no return       one of all that got here wins; the others find its record
 """
 
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
@@ -53,6 +54,10 @@ class FinishConfirm:
         self._inventory = inventory
         self._clock = clock
         self._offer = offer
+
+    def admission(self) -> AbstractAsyncContextManager[None]:
+        """Hold the right to the inventory's answer; raises InventoryUnavailableError when entered in vain."""
+        return self._inventory.admission()
 
     async def __call__(self, reservation: Reservation, intent: ConfirmIntent) -> Answer | None:
         """Return the answer, or None if somebody else finished this intent first.

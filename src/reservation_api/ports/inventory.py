@@ -1,6 +1,7 @@
 """The inventory: who may have which seat; what our safety asks of it is in each docstring."""
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -128,6 +129,14 @@ MAX_LISTED_SEATS = 500
 
 class Inventory(Protocol):
     """Every method raises InventoryUnavailableError when the outcome is unknown."""
+
+    def admission(self) -> AbstractAsyncContextManager[None]:
+        """Hold the right to one commit, asked for before anything is written (design section 3).
+
+        Entering raises InventoryUnavailableError at once if the inventory is not to be called now. A commit
+        made outside is made all the same: whoever recovers a confirm paces itself.
+        """
+        ...
 
     async def reserve(self, request: ReserveSeats) -> SeatHold:
         """Hold all the seats or none.

@@ -1,6 +1,7 @@
 """The built-in seat inventory: the embedded runtime's side of the inventory port (design section 1)."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import datetime
 from sqlite3 import Connection
 from typing import TypeVar
@@ -36,6 +37,10 @@ class SqliteInventory:
         """Use the database's tables of events, rows, seats and holds."""
         self._database = database
         self._clock = clock
+
+    def admission(self) -> AbstractAsyncContextManager[None]:
+        """Let everybody in: the file is this process's own."""
+        return nullcontext()
 
     async def reserve(self, request: ReserveSeats) -> SeatHold:
         """Hold all the seats or none; raises as the port says."""
