@@ -5,7 +5,7 @@ RUN := .venv/bin/
 export UV_PYTHON_DOWNLOADS = never
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast check format openapi bench clean
+.PHONY: help run test test-fast check format documents bench clean
 
 help: ## Print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,13 +33,15 @@ check: .venv/.synced ## Formatting, lint, types, generated files
 	$(RUN)ruff check .
 	$(RUN)mypy
 	$(RUN)reservation-api openapi --check docs/openapi.json
+	$(RUN)reservation-api schemas --check docs/events
 
 format: .venv/.synced ## Format and fix what a tool can fix
 	$(RUN)ruff check --fix --quiet . || true
 	$(RUN)ruff format .
 
-openapi: .venv/.synced ## Write docs/openapi.json from the code's own types
+documents: .venv/.synced ## Write docs/openapi.json and docs/events from the code's own types
 	$(RUN)reservation-api openapi > docs/openapi.json
+	$(RUN)reservation-api schemas --write docs/events
 
 bench: .venv/.synced ## CPU per request on this machine; writes bench/results/
 	$(RUN)python -m bench.report

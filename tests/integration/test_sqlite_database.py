@@ -311,7 +311,6 @@ async def test_two_processes_take_turns(database: Database, path: Path) -> None:
     other.close()
 
 
-@pytest.mark.xfail(strict=True, reason="each job of a batch waits for the lock again, one after the other")
 async def test_a_crowd_before_a_locked_file_waits_for_it_once(database: Database, path: Path) -> None:
     await impatient(database)
     statements = await traced(database)
@@ -378,7 +377,6 @@ async def test_a_closed_file_is_unavailable_and_closing_it_again_does_nothing(da
         database.read_row("SELECT 1", ())
 
 
-@pytest.mark.xfail(strict=True, reason="the pool's own RuntimeError comes through")
 async def test_a_closed_file_is_unavailable_to_readers_in_threads_too(database: Database) -> None:
     database.close()
     with pytest.raises(StoreUnavailableError):

@@ -212,7 +212,6 @@ def _open_and_close(path: Path, rounds: int, met: Any, failures: Any) -> None:
             failures.put(str(error))
 
 
-@pytest.mark.xfail(strict=True, reason="switching to WAL does not wait for another that does the same")
 def test_processes_that_open_a_new_file_at_once_all_can(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     rounds, crowd = 40, 3

@@ -262,7 +262,6 @@ async def test_a_bus_with_a_bug_fails_its_batch_and_no_release(ports: Ports, clo
     assert verdicts == {CREATED: "refused", RELEASE: "done"}
 
 
-@pytest.mark.xfail(strict=True, reason="the answers are counted outside of what guards against a bad bus")
 @pytest.mark.parametrize("answers", [0, 1, 3])
 async def test_a_bus_that_answers_for_too_few_or_too_many_is_not_believed(
     ports: Ports, clock: FakeClock, answers: int
@@ -290,7 +289,6 @@ async def test_an_outage_counts_no_attempt_however_long_it_lasts(ports: Ports, c
     assert await relay.run_once(CREATED) == 12
 
 
-@pytest.mark.xfail(strict=True, reason="only EventBusUnavailableError is taken for an outage")
 async def test_an_event_log_whose_file_is_out_of_reach_is_an_outage(
     ports: Ports, clock: FakeClock, tmp_path: Path
 ) -> None:

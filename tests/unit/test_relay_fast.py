@@ -218,7 +218,7 @@ async def test_a_row_that_could_not_be_deleted_is_repeated_and_harms_nobody(
         rig.fast.offer(await rig.commit("b"))
         await rig.fast.flush()
         assert not task.done()
-    assert "could not delete outbox rows" in caplog.text
+    assert "left a batch to the slow path" in caplog.text
     assert await rig.slow_path() == 1
     assert (rig.bus.ids, rig.published(), rig.left()) == (["a.1", "b.1", "a.1"], ["a.1", "b.1"], [])
 
@@ -246,7 +246,6 @@ async def test_both_paths_at_once_publish_nothing_that_consumers_can_not_tell_ap
     assert (rig.bus.ids, rig.published(), rig.left()) == (["a.1", "a.1"], ["a.1"], [])
 
 
-@pytest.mark.xfail(strict=True, reason="an error that nobody foresaw ends the fast path, and flush for ever")
 async def test_a_bus_that_can_not_count_does_not_end_the_fast_path(rig: Rig) -> None:
     class Miscounting:
         async def publish(self, events: Sequence[OutgoingEvent]) -> Sequence[str | None]:

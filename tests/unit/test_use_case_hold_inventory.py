@@ -154,7 +154,6 @@ async def test_any_seats_are_good_if_none_were_named_but_not_any_number(process:
         await confused.hold("alice", "l", qty=2)
 
 
-@pytest.mark.xfail(strict=True, reason="what the inventory says is not brought to UTC before it is stored")
 async def test_an_expiry_in_another_time_zone_is_the_same_instant(process: Process) -> None:
     korean = timezone(timedelta(hours=9))
     inventory = RememberingInventory(

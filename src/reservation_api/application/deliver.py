@@ -11,7 +11,7 @@ import msgspec
 
 from reservation_api.application.outbox_entries import RecoveryPayload, ReleasePayload
 from reservation_api.application.recover import Recover
-from reservation_api.domain.errors import EventBusUnavailableError, UnavailableError
+from reservation_api.domain.errors import UnavailableError
 from reservation_api.domain.events import SOURCE
 from reservation_api.domain.values import OutboxId, ReservationId
 from reservation_api.ports.event_bus import MAX_BATCH_ENTRIES, EventBus, OutgoingEvent
@@ -68,15 +68,15 @@ class Deliver:
     async def _publish(self, batch: Sequence[OutboxEntry]) -> list[Delivery]:
         try:
             errors = await self._bus.publish([_outgoing(entry) for entry in batch])
-        except EventBusUnavailableError as error:
+            return [
+                Delivery(entry, Verdict.DONE if error is None else Verdict.REFUSED, error)
+                for entry, error in zip(batch, errors, strict=True)
+            ]
+        except UnavailableError as error:
             return [Delivery(entry, Verdict.OUTAGE, str(error)) for entry in batch]
         except Exception as error:  # noqa: BLE001 (one bad batch must not stop the relay)
             _log.exception("the event bus adapter failed")
             return [Delivery(entry, Verdict.REFUSED, repr(error)) for entry in batch]
-        return [
-            Delivery(entry, Verdict.DONE if error is None else Verdict.REFUSED, error)
-            for entry, error in zip(batch, errors, strict=True)
-        ]
 
     async def _call(self, entry: OutboxEntry) -> Delivery:
         async with self._calls:

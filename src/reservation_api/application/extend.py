@@ -8,7 +8,7 @@ from reservation_api.application.inventory_reply import check_reply
 from reservation_api.application.loading import MAX_RACES, load_reservation
 from reservation_api.domain.errors import HoldExpiredError, UnavailableError
 from reservation_api.domain.reservation import HoldPolicy, Reservation
-from reservation_api.domain.values import ReservationId, to_iso
+from reservation_api.domain.values import ReservationId, to_iso, whole_milliseconds
 from reservation_api.ports.clock import Clock
 from reservation_api.ports.inventory import HoldEndedError, Inventory, ReserveSeats
 from reservation_api.ports.store import InsertRecord, ReservationStore, UpdateReservation
@@ -79,4 +79,4 @@ class Extend:
             expired_at = to_iso(reservation.hold_expires_at)
             raise HoldExpiredError("the inventory has ended the hold", hold_expires_at=expired_at) from error
         check_reply(request, reply)
-        return min(target, reply.expires_at - self._policy.grace)
+        return min(target, whole_milliseconds(reply.expires_at) - self._policy.grace)

@@ -1,5 +1,6 @@
 """Hold seats: one call to the inventory, one write to the store."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,10 +16,10 @@ from reservation_api.application.command import (
 from reservation_api.application.inventory_reply import check_reply
 from reservation_api.application.outbox_entries import Offer, event_entry
 from reservation_api.domain.errors import InventoryUnavailableError, WrongStateError
-from reservation_api.domain.reservation import HoldPolicy, NewHold, Reservation, held
-from reservation_api.domain.values import EventId, ReservationId, SeatId
+from reservation_api.domain.reservation import HoldPolicy, NewHold, Reservation, Status, held
+from reservation_api.domain.values import EventId, ReservationId, SeatId, whole_milliseconds
 from reservation_api.ports.clock import Clock
-from reservation_api.ports.inventory import HoldEndedError, Inventory, ReserveSeats, SeatHold
+from reservation_api.ports.inventory import HoldEndedError, Inventory, ReleaseSeats, ReserveSeats, SeatHold
 from reservation_api.ports.store import AddOutboxEntry, InsertRecord, InsertReservation, ReservationStore
 
 MAX_IDS_PER_KEY = 8
@@ -83,7 +84,8 @@ class Hold:
             return await self._recorded(command)
         # A retried hold keeps the inventory's first clock: ours must never outlast the inventory's.
         ours = started_at + timedelta(seconds=self._policy.hold_seconds)
-        hold_expires_at = min(ours, reply.expires_at - self._policy.grace)
+        theirs = whole_milliseconds(reply.expires_at) - self._policy.grace
+        hold_expires_at = min(ours, theirs)
         now = self._clock.now()
         if hold_expires_at <= now:
             answer = await self._recorded(command)
@@ -126,12 +128,26 @@ class Hold:
             self._offer([event])
             return answer
         if conflict.record is None:
-            return None  # the id was used before its record went: the key is 5 minutes old
+            # The id was used before its record went: the key is 5 minutes old.
+            await self._give_back(reservation, conflict.reservation)
+            return None
         if conflict.reservation is None:
             # The record is another request's, or this one's under another id: the seats just taken
             # belong to nobody, or to a twin that is about to commit this very id. Abandon finds out.
             await self._abandon(hold, reservation.seat_ids, command.trace_id)
         return recorded_answer(conflict.record, command)
+
+    async def _give_back(self, taken: Reservation, known: Reservation | None) -> None:
+        """Release what an inventory that forgot an id took for it again; else its own expiry does.
+
+        Only for an id that has ended: no twin can commit it any more.
+        """
+        if known is None or known.status in {Status.HOLD, Status.CONFIRMED}:
+            return
+        key = f"{taken.reservation_id}:release:0"
+        request = ReleaseSeats(taken.reservation_id, taken.event_id, taken.seat_ids, "id used up", key)
+        with suppress(InventoryUnavailableError):
+            await self._inventory.release(request)
 
     async def _recorded(self, command: Command) -> Answer | None:
         record = await self._store.find_record(command.record_key, self._clock.now())

@@ -15,7 +15,6 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from reservation_api.application.deliver import Deliver, Delivery, Verdict, done_ids
-from reservation_api.domain.errors import UnavailableError
 from reservation_api.ports.clock import Clock
 from reservation_api.ports.outbox import Outbox, OutboxEntry, OutboxStatus, OutboxType
 
@@ -99,9 +98,10 @@ class FastRelay:
             deliveries = await self._deliver(batch)
             self.left_to_slow_path += sum(d.verdict is not Verdict.DONE for d in deliveries)
             await self._outbox.remove(done_ids(deliveries))
-        except UnavailableError as error:
+        except Exception as error:  # noqa: BLE001 (the fast path outlives any batch)
             # The rows are still there: the slow path does them again, which is never wrong.
-            _log.warning("the fast path could not delete outbox rows: %s", error)
+            self.left_to_slow_path += len(batch)
+            _log.warning("the fast path left a batch to the slow path: %r", error)
 
 
 class Relay:

@@ -31,6 +31,8 @@ MAX_JOBS_PER_COMMIT = 256
 """Bounds how long the first job of a batch waits for the others."""
 BUSY_TIMEOUT_MILLISECONDS = 5_000
 """How long one process waits for another's commit; a batch takes milliseconds."""
+WAL_ATTEMPTS = 100
+WAL_PAUSE_SECONDS = 0.02
 READER_THREADS = 2
 CACHED_STATEMENTS = 256
 PAGE_CACHE_KIBIBYTES = 65_536
@@ -63,9 +65,9 @@ class Database:
         self._path = path
         self._commit_delay_seconds = commit_delay_seconds
         with _mapped():
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._writer = _connect(path)
-            self._writer.execute("PRAGMA journal_mode = WAL")
+            _use_wal(self._writer)
             self._writer.execute(f"PRAGMA synchronous = {synchronous}")
             migrate(self._writer)
             self._reader = _connect(path, read_only=True)
@@ -104,6 +106,8 @@ class Database:
 
     async def read(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """Run a reading job on a connection of its own, beside the event loop and the writer."""
+        if self._closed:
+            raise StoreUnavailableError("the store is closed")
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._run_reader, job)
 
     def open_reader(self) -> sqlite3.Connection:
@@ -151,6 +155,13 @@ class Database:
 
     def _commit_together(self, batch: list[_Job]) -> None:
         try:
+            with _mapped():
+                self._writer.execute("BEGIN IMMEDIATE")
+        except StoreUnavailableError as error:
+            for job in batch:  # who did not get the lock now would wait as long again, one after the other
+                job.error = StoreUnavailableError(error.message)
+            return
+        try:
             self._run_transaction(batch)
         except Exception as error:  # noqa: BLE001 (whatever a job raises is that job's answer)
             if len(batch) == 1:
@@ -161,7 +172,6 @@ class Database:
 
     def _run_transaction(self, batch: list[_Job]) -> None:
         with _mapped():
-            self._writer.execute("BEGIN IMMEDIATE")
             try:
                 for job in batch:
                     job.result = job.run(self._writer)
@@ -170,6 +180,18 @@ class Database:
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")
                 raise
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Switch the file to WAL, once in its life; SQLite does not wait for another that is doing the same."""
+    for _ in range(WAL_ATTEMPTS):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            time.sleep(WAL_PAUSE_SECONDS)
+        else:
+            return
+    connection.execute("PRAGMA journal_mode = WAL")
 
 
 def migrate(connection: sqlite3.Connection) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reservation_api.adapters.sqlite.database import Database
+from reservation_api.domain.errors import EventBusUnavailableError, UnavailableError
 from reservation_api.domain.values import to_iso
 from reservation_api.ports.event_bus import OutgoingEvent
 
@@ -49,7 +50,10 @@ class SqliteEventLog:
             )
             for event in events
         ]
-        await self._database.write(lambda connection: connection.executemany(_APPEND, rows))
+        try:
+            await self._database.write(lambda connection: connection.executemany(_APPEND, rows))
+        except UnavailableError as error:
+            raise EventBusUnavailableError(f"the event log: {error}") from error
         return [None] * len(events)
 
     async def read(self, after: int, limit: int) -> Sequence[LoggedEvent]:
