@@ -1,5 +1,6 @@
 """Peers on real sockets: inventories that are served, peers that answer by script, and clients of both."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -7,6 +8,8 @@ from typing import Any, TypeVar
 import grpc
 import grpc.aio
 from google.protobuf.message import Message
+from tests.support.clock import FakeClock
+from tests.support.venues import HOLD, wanted
 
 from reservation_api.adapters.grpc_inventory.address import parse_address
 from reservation_api.adapters.grpc_inventory.inventory import GrpcInventory
@@ -14,6 +17,8 @@ from reservation_api.adapters.grpc_inventory.peer import CallContext, GrpcPeer, 
 from reservation_api.entrypoints.grpc.inventory_server import InventoryServer
 from reservation_api.ports.clock import Clock
 from reservation_api.ports.inventory import Inventory
+from reservation_proto.common.v1 import types_pb2 as types
+from reservation_proto.reservation.v1 import inventory_pb2 as wire
 
 PATIENT_SECONDS = 20.0
 """A deadline for tests that are not about deadlines: this machine may be busy."""
@@ -21,6 +26,23 @@ PATIENT_SECONDS = 20.0
 Reply = TypeVar("Reply", bound=Message)
 Script = Callable[[bytes, Any], Awaitable[bytes]]
 """Of a serialised request and its context; the bytes of the reply."""
+
+EXPIRES_AT = FakeClock().now() + HOLD
+ASK = wanted("r1", "A-1-1", EXPIRES_AT)
+SEAT = types.Seat(id="A-1-1", price=types.Money(amount=1, currency="KRW"))
+HELD = wire.ReserveSeatResponse(
+    reserved_seats=[SEAT], hold_expires_at=EXPIRES_AT, status=wire.HOLD_STATUS_ACTIVE
+).SerializeToString()
+"""What `hold` answers to ASK."""
+
+
+async def hang(_: bytes, __: Any) -> bytes:
+    await asyncio.Event().wait()
+    return b""
+
+
+async def hold(_: bytes, __: Any) -> bytes:
+    return HELD
 
 
 class Retries:
