@@ -2,10 +2,9 @@
 
 import asyncio
 import json
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +13,7 @@ from tests.support.clock import FakeClock
 from tests.support.examples import START, TRACE, outbox_entry, recovery, reservation
 from tests.support.faults import ProcessDiedError
 from tests.support.process import EVENT
-from tests.support.runtimes import OpenProcess, Ports, sqlite_on_disk
+from tests.support.runtimes import Ports, sqlite_on_disk
 
 from reservation_api.adapters.sqlite.database import Database
 from reservation_api.adapters.sqlite.event_log import SqliteEventLog
@@ -32,13 +31,7 @@ from reservation_api.domain.errors import (
 from reservation_api.domain.events import SOURCE
 from reservation_api.domain.values import OutboxId, PaymentIntentId, ReservationId, SeatId, UserId
 from reservation_api.ports.event_bus import EventBus, OutgoingEvent
-from reservation_api.ports.inventory import (
-    CommitSeats,
-    Inventory,
-    ReleaseOutcome,
-    ReleaseSeats,
-    ReserveSeats,
-)
+from reservation_api.ports.inventory import CommitSeats, Inventory, ReleaseOutcome, ReleaseSeats, ReserveSeats
 from reservation_api.ports.outbox import OutboxEntry, OutboxStatus, OutboxType
 from reservation_api.ports.store import AddOutboxEntry
 
@@ -59,7 +52,6 @@ class ScriptedBus:
 
     async def publish(self, events: Sequence[OutgoingEvent]) -> Sequence[str | None]:
         self.calls.append(events)
-        await asyncio.sleep(0)
         if self.error is not None:
             raise self.error
         return [self.refusals.get(event.id) for event in events]
@@ -75,17 +67,12 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-async def open_process(tmp_path: Path) -> AsyncIterator[OpenProcess]:
-    async with sqlite_on_disk(tmp_path) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def ports(open_process: OpenProcess, clock: FakeClock) -> Ports:
-    ports = open_process(clock)
-    grid = Grid(prices={"A": 1000}, rows=1, seats_per_row=4)
-    await ports.load_event(grid_plan(EVENT, "Test", "KRW", grid))
-    return ports
+async def ports(tmp_path: Path, clock: FakeClock) -> AsyncIterator[Ports]:
+    async with sqlite_on_disk(tmp_path) as open_process:
+        ports = open_process(clock)
+        grid = Grid(prices={"A": 1000}, rows=1, seats_per_row=4)
+        await ports.load_event(grid_plan(EVENT, "Test", "KRW", grid))
+        yield ports
 
 
 def deliver_of(ports: Ports, clock: FakeClock, bus: EventBus, inventory: Inventory | None = None) -> Deliver:
@@ -352,15 +339,32 @@ async def test_an_inventory_that_does_not_answer_is_asked_again_soon(ports: Port
     assert await relay.run_once(RELEASE) == 1
 
 
-async def test_of_two_workers_at_once_each_row_is_done_by_one(
-    open_process: OpenProcess, ports: Ports, clock: FakeClock
-) -> None:
+async def test_what_another_has_claimed_meanwhile_is_left_to_it(ports: Ports, clock: FakeClock) -> None:
+    class Overtaken:
+        """Another worker claims the first rows between this one's look and its claims."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(ports.outbox, name)
+
+        async def due(self, kind: OutboxType, now: datetime, limit: int) -> Sequence[OutboxEntry]:
+            found = await ports.outbox.due(kind, now, limit)
+            for entry in found[:25]:
+                assert await ports.outbox.update(entry, replace(entry, next_retry_at=now + MINUTE))
+            return found
+
     await add(ports, *events(60))
     bus = ScriptedBus()
-    workers = [relay_of(ports, clock, bus), relay_of(open_process(clock), clock, bus)]
-    done = await asyncio.gather(*(worker.run_once(CREATED) for worker in workers))
-    assert sum(done) == 60
-    assert set(Counter(bus.ids).values()) == {1}
+    relay = relay_of(replace(ports, outbox=Overtaken()), clock, bus)
+    assert await relay.run_once(CREATED) == 35
+    assert len(ports.look().outbox) == 25
+    assert {entry.outbox_id for entry in ports.look().outbox}.isdisjoint(bus.ids)
+
+
+async def test_of_two_workers_at_once_each_row_is_done_by_one(ports: Ports, clock: FakeClock) -> None:
+    await add(ports, *events(60))
+    bus = ScriptedBus()
+    done = await asyncio.gather(*(relay_of(ports, clock, bus).run_once(CREATED) for _ in range(2)))
+    assert (sum(done), len(bus.ids), len(set(bus.ids))) == (60, 60, 60)
 
 
 async def test_rows_of_a_worker_that_died_come_back_after_the_claim(ports: Ports, clock: FakeClock) -> None:

@@ -16,7 +16,7 @@ from tests.support.process import EVENT, Process, command
 from tests.support.runtimes import Ports, sqlite_on_disk
 
 from reservation_api.adapters.sqlite.inventory_plan import Grid, grid_plan
-from reservation_api.application.command import RECORD_TTL_SECONDS, Answer, recorded_answer
+from reservation_api.application.command import Answer
 from reservation_api.application.outbox_entries import RECOVERY_SECONDS
 from reservation_api.domain.errors import (
     HoldExpiredError,
@@ -147,7 +147,7 @@ async def test_a_confirm_leaves_its_event_and_no_recovery(shop: Shop) -> None:
 async def test_a_retry_gets_the_same_order_and_the_inventory_is_not_asked_again(shop: Shop) -> None:
     hold = await shop.held()
     first = await shop.confirm(hold)
-    shop.clock.advance(RECORD_TTL_SECONDS - 0.001)
+    shop.clock.advance(299.999)
     again = await shop.confirm(hold)
     assert again.replayed
     assert (again.order, again.reservation, again.as_of) == (first.order, first.reservation, first.as_of)
@@ -371,29 +371,26 @@ async def test_an_intent_beyond_the_grace_ends_as_expired_with_its_payment(shop:
 
 async def test_a_recovery_leaves_a_key_that_means_another_request_by_now(shop: Shop) -> None:
     hold = await shop.left_unheard()
-    shop.clock.advance(RECORD_TTL_SECONDS)
+    shop.clock.advance(300)
     key = command("alice", "confirm").record_key
-    other = await shop.process.hold("alice", "confirm", ["A-1-2"])
+    await shop.process.hold("alice", "confirm", ["A-1-2"])
     record = await shop.process.ports.store.find_record(key, shop.clock.now())
+    assert record is not None
     assert await shop.recover() == 1
     assert (await shop.reservation(hold)).status is Status.EXPIRED
     assert record == await shop.process.ports.store.find_record(key, shop.clock.now())
-    assert record is not None
-    assert other.reservation is not None
-    same = command("alice", "confirm", "hold", 1, "A-1-2")
-    kept = recorded_answer(record, same)
-    assert kept is not None
-    assert kept.reservation == other.reservation
 
 
-async def test_a_key_whose_confirm_is_under_way_answers_no_other_question(shop: Shop) -> None:
+async def test_a_recovery_of_an_earlier_attempt_leaves_a_later_one_alone(shop: Shop) -> None:
     hold = await shop.left_unheard()
-    shop.inventory.script.append(UNHEARD)
-    with pytest.raises(InventoryUnavailableError):
-        await shop.confirm(hold)
-    with pytest.raises(ReservationApiError) as caught:
-        await shop.confirm(hold, payment="pi_2")
-    assert caught.value.code == "idempotency_key_reused"
-    fenced = await shop.reservation(hold)
-    assert fenced.intent is not None
-    assert fenced.intent.payment_intent_id == "pi_1"
+    (earlier,) = [e for e in shop.process.ports.look().outbox if e.type is OutboxType.RECOVER_CONFIRM]
+    shop.inventory.script.extend([CommitOutcome.PAYMENT_REFUSED, UNHEARD])
+    for key, payment, error in (("confirm", "pi_1", PaymentRefusedError), ("b", "pi_2", UnavailableError)):
+        with pytest.raises(error):
+            await shop.confirm(hold, key, payment)
+    later, asked = await shop.reservation(hold), len(shop.inventory.asked)
+    shop.process.offered[:] = [earlier]
+    await shop.process.run_fast_path()
+    assert await shop.reservation(hold) == later
+    assert later.intent is not None
+    assert len(shop.inventory.asked) == asked

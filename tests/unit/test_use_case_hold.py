@@ -13,7 +13,7 @@ from tests.support.runtimes import Ports, sqlite_on_disk
 from reservation_api.adapters.sqlite.inventory import SqliteInventory
 from reservation_api.adapters.sqlite.inventory_plan import Grid, grid_plan
 from reservation_api.application.abandon import Abandon
-from reservation_api.application.command import RECORD_TTL_SECONDS, Answer
+from reservation_api.application.command import Answer
 from reservation_api.application.hold import MAX_IDS_PER_KEY, reservation_id_of
 from reservation_api.domain.errors import (
     IdempotencyMismatchError,
@@ -27,6 +27,8 @@ from reservation_api.ports.outbox import OutboxType
 from reservation_api.ports.store import InsertReservation
 
 SEATS: Final = 6
+FIVE_MINUTES: Final = 300
+"""The document (section 1.3): so long idempotency records are kept."""
 HOLD: Final = timedelta(seconds=60)
 GRACE: Final = timedelta(seconds=60)
 
@@ -172,7 +174,7 @@ async def test_a_hold_that_would_be_over_is_abandoned_and_another_id_is_tried(
 
 async def test_a_key_used_after_five_minutes_holds_new_seats(process: Process, clock: FakeClock) -> None:
     first = of(await process.hold("alice", "k", qty=1))
-    clock.advance(RECORD_TTL_SECONDS)
+    clock.advance(FIVE_MINUTES)
     await process.run_workers()
     again = await process.hold("alice", "k", qty=1)
     assert not again.replayed
@@ -183,7 +185,7 @@ async def test_a_key_used_after_five_minutes_holds_new_seats(process: Process, c
 
 async def test_a_key_just_under_five_minutes_old_is_answered(process: Process, clock: FakeClock) -> None:
     first = await process.hold("alice", "k", qty=1)
-    clock.advance(RECORD_TTL_SECONDS - 0.001)
+    clock.advance(FIVE_MINUTES - 0.001)
     await process.run_workers()
     again = await process.hold("alice", "k", qty=1)
     assert (again.replayed, again.reservation) == (True, first.reservation)
@@ -194,7 +196,7 @@ async def test_a_key_is_good_for_so_many_holds_and_then_refused(process: Process
     for n in range(MAX_IDS_PER_KEY):
         hold = of(await process.hold("alice", "k", qty=1))
         assert hold.reservation_id == reservation_id_of(asked, n)
-        clock.advance(RECORD_TTL_SECONDS)
+        clock.advance(FIVE_MINUTES)
         await process.run_workers()
     before = process.ports.look()
     with pytest.raises(WrongStateError, match="too often"):
@@ -205,7 +207,7 @@ async def test_a_key_is_good_for_so_many_holds_and_then_refused(process: Process
 
 async def test_a_key_is_good_for_other_seats_after_five_minutes(process: Process, clock: FakeClock) -> None:
     await process.hold("alice", "k", ["A-1-1"])
-    clock.advance(RECORD_TTL_SECONDS)
+    clock.advance(FIVE_MINUTES)
     assert of(await process.hold("alice", "k", ["A-1-2"])).seat_ids == ("A-1-2",)
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,12 +13,12 @@ import pytest
 from tests.support.clock import FakeClock, SkewedClock
 from tests.support.examples import START
 from tests.support.faults import PLAN, Fault, Plan
-from tests.support.process import EVENT, Process
+from tests.support.process import EVENT, Process, run_named
 from tests.support.runtimes import OpenProcess, sqlite_on_disk
 
 from reservation_api.adapters.sqlite.inventory_plan import Grid, grid_plan
 from reservation_api.application.command import Answer
-from reservation_api.application.expire import BATCH_SIZE
+from reservation_api.application.expire import BATCH_SIZE, Expire
 from reservation_api.domain.errors import (
     HoldExpiredError,
     InventoryUnavailableError,
@@ -29,6 +29,7 @@ from reservation_api.domain.reservation import HoldPolicy, Reservation, Status
 from reservation_api.domain.values import ReservationId
 from reservation_api.ports.inventory import Inventory, ReserveSeats, SeatHold
 from reservation_api.ports.outbox import OutboxEntry, OutboxType
+from reservation_api.ports.store import Conflict, ReservationStore, UpdateReservation, Write
 
 SEATS: Final = 120
 
@@ -316,17 +317,69 @@ async def test_what_is_over_for_another_reason_does_not_expire(process: Process,
     assert process.ports.look() == before
 
 
+class OvertakenStore:
+    """Another worker is quicker between this one's look and its writes."""
+
+    def __init__(self, store: ReservationStore, other: Expire) -> None:
+        self._store = store
+        self._other = other
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def due_holds(self, now: datetime, limit: int) -> Sequence[Reservation]:
+        due = await self._store.due_holds(now, limit)
+        await self._other.run_once()
+        return due
+
+
 async def test_two_workers_expire_each_hold_once(open_process: OpenProcess, process: Process) -> None:
     assert isinstance(process.clock, FakeClock)
-    ahead = SkewedClock(process.clock, 2)
-    other = Process(open_process(ahead), ahead)
     holds = [await held(process, f"key {n}") for n in range(10)]
     process.clock.advance(60)
+    ahead = SkewedClock(process.clock, 2)
+    ports = open_process(ahead)
+    slower = Process(replace(ports, store=OvertakenStore(ports.store, process.expire)), ahead)
     process.offered.clear()
-    await asyncio.gather(process.expire.run_once(), other.expire.run_once())
-    offered = Counter(entry.outbox_id for entry in (*process.offered, *other.offered))
-    assert set(offered) == {f"{hold}.{what}" for hold in holds for what in ("2", "release")}
-    assert set(offered.values()) == {1}
+    assert await slower.expire.run_once() == len(holds)
+    assert slower.offered == []
+    offered = Counter(entry.outbox_id for entry in process.offered)
+    assert offered == {f"{hold}.{what}": 1 for hold in holds for what in ("2", "release")}
+
+
+class RememberingStore:
+    """Remembers the conditions under which reservations were to change."""
+
+    def __init__(self, store: ReservationStore) -> None:
+        self._store = store
+        self.updates: list[UpdateReservation] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def transact(self, writes: Sequence[Write]) -> Conflict | None:
+        self.updates += [write for write in writes if isinstance(write, UpdateReservation)]
+        return await self._store.transact(writes)
+
+
+@pytest.mark.parametrize(("name", "more"), [("confirm", ("pi",)), ("cancel", ()), ("extend", (30,))])
+async def test_late_is_late_at_the_write(
+    process: Process, clock: FakeClock, name: str, more: tuple[Any, ...]
+) -> None:
+    store = RememberingStore(process.ports.store)
+    hold = await held(process)
+    clock.advance(59)
+    await run_named(Process(replace(process.ports, store=store), clock), name, ("alice", "k", hold, *more))
+    assert (store.updates[0].not_past, store.updates[0].past) == (clock.now(), None)
+
+
+async def test_early_is_early_at_the_write(process: Process, clock: FakeClock) -> None:
+    store = RememberingStore(process.ports.store)
+    await held(process)
+    clock.advance(60)
+    await Process(replace(process.ports, store=store), clock).expire.run_once()
+    (update,) = store.updates
+    assert (update.not_past, update.past) == (None, clock.now())
 
 
 async def test_a_hold_that_can_not_be_written_keeps_no_other_from_expiring(

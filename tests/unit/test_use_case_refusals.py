@@ -194,6 +194,16 @@ async def test_a_move_while_a_confirm_is_under_way_is_refused(process: Process, 
         await run_named(process, name, ("alice", REFUSED, hold, *MOVES[name]))
 
 
+@pytest.mark.parametrize("payment", ["pi_1", "pi_2"])
+async def test_a_key_whose_confirm_is_under_way_is_good_for_no_other(process: Process, payment: str) -> None:
+    hold, other = await held(process, "A-1-1"), await held(process, "A-1-2")
+    await leave_an_intent(process, hold)
+    async with refused(process, IdempotencyMismatchError):
+        await process.confirm("alice", "confirm", other, payment)
+    async with refused(process, IdempotencyMismatchError):
+        await process.confirm("alice", "confirm", hold, "pi_2")
+
+
 class UnheardInventory:
     """An inventory whose commits are lost on their way."""
 
@@ -212,7 +222,9 @@ async def leave_an_intent(process: Process, hold: ReservationId) -> None:
     finish = FinishConfirm(ports.store, UnheardInventory(ports.inventory), clock, process.offered.extend)
     confirm = Confirm(ports.store, Verdict(None), clock, finish)
     with pytest.raises(InventoryUnavailableError):
-        await confirm(command("alice", "confirm", hold), Payment(hold, PaymentIntentId("pi_1")))
+        await confirm(
+            command("alice", "confirm", "confirm", hold, "pi_1"), Payment(hold, PaymentIntentId("pi_1"))
+        )
     fenced = await ports.store.get_reservation(hold)
     assert fenced is not None
     assert fenced.intent is not None
