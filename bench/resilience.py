@@ -69,12 +69,16 @@ def ours(window_type: SlidingWindowType, size: int) -> list[Subject]:
     async def call() -> None:
         await breaker.call(nothing)
 
+    async def guarded() -> None:
+        await admission.call(nothing)
+
     window = f"{window_type.value} {size}"
     return [
         Subject(f"breaker: acquire, success ({window})", permit),
         Subject(f"breaker + bulkhead: acquire, success, release ({window})", permit_and_slot),
         Subject(f"breaker + bulkhead as Admission ({window})", admitted),
-        Subject(f"breaker.call with two clock reads ({window})", call),
+        Subject(f"breaker + bulkhead as Admission.call, with the clock ({window})", guarded),
+        Subject(f"breaker.call, with the clock ({window})", call),
     ]
 
 

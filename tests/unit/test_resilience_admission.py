@@ -11,6 +11,7 @@ from reservation_api.adapters.resilience.admission import Admission, Admitted
 from reservation_api.adapters.resilience.bulkhead import Bulkhead
 from reservation_api.adapters.resilience.circuit_breaker import CircuitBreaker
 from reservation_api.adapters.resilience.errors import BulkheadFullError, CallNotPermittedError
+from reservation_api.adapters.resilience.guarded_call import Verdict, call_with
 from reservation_api.adapters.resilience.settings import BreakerState, BulkheadSettings
 
 
@@ -134,3 +135,55 @@ def test_nobody_waits_in_line_longer_than_the_caller_has_time() -> None:
         return now() - began
 
     assert in_virtual_time(main) == pytest.approx(2)
+
+
+async def test_a_guarded_call_is_recorded_and_leaves_its_slot() -> None:
+    clock, breaker = make_breaker()
+    admission = guard(breaker)
+
+    async def answer() -> int:
+        clock.advance(1.25)
+        assert free_slots(admission) == 0
+        return 7
+
+    async def refuse() -> None:
+        raise LookupError
+
+    assert await admission.call(answer) == 7
+    with pytest.raises(LookupError):
+        await admission.call(refuse)
+    with pytest.raises(LookupError):
+        await admission.call(refuse, lambda _: Verdict.IGNORED)
+    metrics = breaker.metrics()
+    assert (metrics.buffered_calls, metrics.failed_calls, metrics.slow_calls) == (2, 1, 1)
+    assert free_slots(admission) == 1
+
+
+def test_a_guarded_call_waits_for_its_slot_no_longer_than_there_is_time() -> None:
+    async def main() -> float:
+        _, breaker = make_breaker()
+        admission = guard(breaker)
+        await admission.acquire()
+        began = now()
+
+        async def never() -> None:
+            raise AssertionError
+
+        with pytest.raises(BulkheadFullError):
+            await admission.call(never, within_seconds=3)
+        return now() - began
+
+    assert in_virtual_time(main) == pytest.approx(3)
+
+
+async def test_a_call_with_a_permit_in_hand_settles_it() -> None:
+    _, breaker = make_breaker()
+    admission = guard(breaker)
+    admitted = await admission.acquire()
+    breaker_saw = []
+
+    async def answer() -> None:
+        breaker_saw.append(breaker.metrics().buffered_calls)
+
+    await call_with(admitted, answer)
+    assert (breaker_saw, breaker.metrics().buffered_calls, free_slots(admission)) == ([0], 1, 1)

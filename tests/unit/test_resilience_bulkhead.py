@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 import pytest
-from tests.unit.test_resilience_virtual_time import after, in_virtual_time, now, turns
+from tests.unit.test_resilience_virtual_time import after, in_virtual_time, now, turns, waiting_timers
 
 from reservation_api.adapters.resilience.bulkhead import MAX_WAITING_CALLS, Bulkhead
 from reservation_api.adapters.resilience.errors import BulkheadFullError
@@ -75,8 +75,10 @@ def test_who_waits_gets_the_slot_of_the_call_that_ends() -> None:
         waiter = await started(bulkhead.acquire())
         assert bulkhead.metrics().waiting_calls == 1
         await after(9)
+        assert waiting_timers() == 1
         bulkhead.release()
         await waiter
+        assert waiting_timers() == 0
         assert (free_slots(bulkhead), bulkhead.metrics().waiting_calls) == (0, 0)
 
     in_virtual_time(main)

@@ -7,7 +7,7 @@ import pytest
 from tests.unit.test_resilience_circuit_breaker import FAST, feed, make_breaker, make_half_open, open_up
 from tests.unit.test_resilience_virtual_time import turns
 
-from reservation_api.adapters.resilience.circuit_breaker import CircuitBreaker, Verdict
+from reservation_api.adapters.resilience.circuit_breaker import CircuitBreaker
 from reservation_api.adapters.resilience.errors import CallNotPermittedError
 from reservation_api.adapters.resilience.events import (
     BreakerEvent,
@@ -16,6 +16,7 @@ from reservation_api.adapters.resilience.events import (
     StateTransition,
     log_transitions,
 )
+from reservation_api.adapters.resilience.guarded_call import Verdict
 from reservation_api.adapters.resilience.settings import BreakerState
 
 

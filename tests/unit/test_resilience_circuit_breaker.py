@@ -276,8 +276,16 @@ def test_only_the_first_word_of_a_permit_counts() -> None:
     permit.success(FAST)
     permit.failure(FAST)
     permit.release()
-    assert breaker.metrics().buffered_calls == 1
-    assert state_of(breaker) is BreakerState.CLOSED
+    assert (breaker.metrics().buffered_calls, breaker.metrics().failed_calls) == (1, 0)
+
+
+def test_a_failure_is_a_word_too() -> None:
+    _, breaker = make_breaker()
+    permit = breaker.acquire()
+    permit.failure(FAST)
+    permit.failure(FAST)
+    permit.success(FAST)
+    assert (breaker.metrics().buffered_calls, breaker.metrics().failed_calls) == (1, 1)
 
 
 def test_a_settled_trial_permit_is_not_given_back() -> None:

@@ -36,9 +36,10 @@ from hypothesis.stateful import (
 )
 from tests.unit.test_resilience_virtual_time import ManualClock
 
-from reservation_api.adapters.resilience.circuit_breaker import CircuitBreaker, Verdict
+from reservation_api.adapters.resilience.circuit_breaker import CircuitBreaker
 from reservation_api.adapters.resilience.errors import CallNotPermittedError
 from reservation_api.adapters.resilience.events import BreakerEvent, StateTransition
+from reservation_api.adapters.resilience.guarded_call import Verdict
 from reservation_api.adapters.resilience.permit import Permit
 from reservation_api.adapters.resilience.settings import (
     INITIAL_STATES,

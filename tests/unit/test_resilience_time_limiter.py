@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from tests.unit.test_resilience_virtual_time import after, in_virtual_time, now
+from tests.unit.test_resilience_virtual_time import after, in_virtual_time, now, waiting_timers
 
 from reservation_api.adapters.resilience.errors import DeadlinePassedError, TimeLimitExceededError
 from reservation_api.adapters.resilience.settings import TimeLimiterSettings
@@ -111,6 +111,7 @@ def test_a_caller_that_is_cancelled_is_cancelled_and_not_told_of_a_time_limit() 
 def test_nothing_is_left_behind_that_could_cancel_the_caller_later() -> None:
     async def main() -> None:
         await make_limiter().call(lambda: after(0.2))
+        assert waiting_timers() == 0
         with pytest.raises(TimeLimitExceededError):
             await make_limiter().call(lambda: after(1))
         await after(100)

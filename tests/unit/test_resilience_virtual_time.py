@@ -4,6 +4,7 @@ The loop's time leaps to the next timer as soon as nobody has anything to do.
 """
 
 import asyncio
+import contextvars
 import selectors
 import time
 from collections.abc import Callable, Coroutine
@@ -48,10 +49,25 @@ class _LeapingSelector(selectors.DefaultSelector):
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._leaping = _LeapingSelector()
+        self._timers: list[asyncio.TimerHandle] = []
         super().__init__(self._leaping)
 
     def time(self) -> float:
         return self._leaping.now
+
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.TimerHandle:
+        self._timers.append(super().call_at(when, callback, *args, context=context))
+        return self._timers[-1]
+
+    def waiting_timers(self) -> int:
+        """How many would still go off."""
+        return sum(not timer.cancelled() and timer.when() > self.time() for timer in self._timers)
 
 
 def in_virtual_time(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -63,6 +79,12 @@ def in_virtual_time(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
 def now() -> float:
     """Virtual seconds, to be injected as the monotonic clock."""
     return asyncio.get_running_loop().time()
+
+
+def waiting_timers() -> int:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    return loop.waiting_timers()
 
 
 async def after(seconds: float) -> None:
@@ -105,6 +127,19 @@ def test_timers_go_off_in_their_order() -> None:
         return seen
 
     assert in_virtual_time(main) == [1, 2, 3]
+
+
+def test_timers_that_are_cancelled_or_have_gone_off_do_not_wait() -> None:
+    async def main() -> list[int]:
+        loop = asyncio.get_running_loop()
+        cancelled = loop.call_later(5, turns)
+        loop.call_later(1, lambda: None)
+        before = waiting_timers()
+        cancelled.cancel()
+        await after(1)
+        return [before, waiting_timers()]
+
+    assert in_virtual_time(main) == [2, 0]
 
 
 def test_who_waits_for_nothing_is_told() -> None:

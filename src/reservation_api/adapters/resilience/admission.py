@@ -4,9 +4,19 @@ The breaker is asked first, so that an open one refuses at once and nobody waits
 Whoever had to wait for a slot asks the breaker again: it may have opened meanwhile.
 """
 
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
 from reservation_api.adapters.resilience.bulkhead import Bulkhead
 from reservation_api.adapters.resilience.circuit_breaker import CircuitBreaker
+from reservation_api.adapters.resilience.guarded_call import (
+    Judge,
+    call_with,
+    every_exception_is_a_failure,
+)
 from reservation_api.adapters.resilience.permit import Permit
+
+T = TypeVar("T")
 
 
 class Admitted:
@@ -52,6 +62,15 @@ class Admission:
         if not self.bulkhead.try_acquire():
             permit = await self._wait_for_a_slot(permit, within_seconds)
         return Admitted(permit, self.bulkhead)
+
+    async def call(
+        self,
+        fn: Callable[[], Awaitable[T]],
+        judge: Judge = every_exception_is_a_failure,
+        within_seconds: float | None = None,
+    ) -> T:
+        """Make one call if it is permitted and there is a slot, and record it as `judge` says."""
+        return await call_with(await self.acquire(within_seconds), fn, judge, self.breaker.monotonic)
 
     async def _wait_for_a_slot(self, permit: Permit, within_seconds: float | None) -> Permit:
         try:

@@ -11,13 +11,13 @@
 Each stay in a state is an *era* with a window of its own. A permit counts in the era that it was given in:
 a straggler from before an outage neither closes the breaker nor opens it again (Resilience4j counts it).
 
-It has no locks: no method but `call` awaits, so one event loop runs each to its end. Not for several threads.
+It has no locks: nothing but a guarded call awaits, so one event loop runs each method to its end. Not for
+several threads.
 """
 
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from enum import Enum
 from typing import Final, TypeVar, assert_never
 
 from reservation_api.adapters.resilience.errors import CallNotPermittedError
@@ -29,6 +29,11 @@ from reservation_api.adapters.resilience.events import (
     CallFailed,
     CallNotPermitted,
     StateTransition,
+)
+from reservation_api.adapters.resilience.guarded_call import (
+    Judge,
+    call_with,
+    every_exception_is_a_failure,
 )
 from reservation_api.adapters.resilience.permit import NO_ERA, Permit
 from reservation_api.adapters.resilience.settings import (
@@ -49,22 +54,6 @@ _SLOW: Final = 2
 _log = logging.getLogger(__name__)
 
 
-class Verdict(Enum):
-    """What an exception says of the dependency."""
-
-    FAILURE = "failure"
-    SUCCESS = "success"
-    """It answered: the seats are taken, the payment is refused."""
-    IGNORED = "ignored"
-    """Nothing: the call was never made, or the fault is ours."""
-
-
-def every_exception_is_a_failure(error: Exception) -> Verdict:
-    """Judge as Resilience4j does when it is not told otherwise."""
-    del error
-    return Verdict.FAILURE
-
-
 class CircuitBreaker:
     """One for each dependency and process; `monotonic` returns seconds that never go back."""
 
@@ -73,7 +62,7 @@ class CircuitBreaker:
     ) -> None:
         self.name = name
         self.settings = settings
-        self._monotonic = monotonic
+        self.monotonic = monotonic
         self._listeners: tuple[BreakerListener, ...] = ()
         self._not_permitted_calls = 0
         self._slow_seconds = settings.slow_call_duration_threshold_seconds
@@ -85,7 +74,7 @@ class CircuitBreaker:
     def state(self) -> BreakerState:
         """The state at this moment."""
         if self._state is not BreakerState.CLOSED:
-            self._catch_up(self._monotonic(), call_waits=False)
+            self._catch_up(self.monotonic(), call_waits=False)
         return self._state
 
     def acquire(self) -> Permit:
@@ -94,32 +83,9 @@ class CircuitBreaker:
             return Permit(self, self._era)
         return Permit(self, self._admit())
 
-    async def call(
-        self,
-        fn: Callable[[], Awaitable[T]],
-        judge: Callable[[Exception], Verdict] = every_exception_is_a_failure,
-    ) -> T:
-        """Make one call and record it; `judge` says what an exception means, cancelled means nothing."""
-        permit = self.acquire()
-        started = self._monotonic()
-        try:
-            result = await fn()
-            permit.success(self._monotonic() - started)
-        except Exception as error:
-            duration = self._monotonic() - started
-            match judge(error):
-                case Verdict.FAILURE:
-                    permit.failure(duration, error)
-                case Verdict.SUCCESS:
-                    permit.success(duration)
-                case Verdict.IGNORED:
-                    pass
-                case unknown:
-                    assert_never(unknown)
-            raise
-        finally:
-            permit.release()
-        return result
+    async def call(self, fn: Callable[[], Awaitable[T]], judge: Judge = every_exception_is_a_failure) -> T:
+        """Make one call if it is permitted, and record it as `judge` says; raises CallNotPermittedError."""
+        return await call_with(self.acquire(), fn, judge, self.monotonic)
 
     def settle(self, era: int, duration_seconds: float, *, failed: bool, error: BaseException | None) -> None:
         """Record what became of a call, and move if that is what it leads to; permits call this."""
@@ -152,19 +118,19 @@ class CircuitBreaker:
 
     def force_open(self) -> None:
         """Refuse every call until `reset()`."""
-        self._move(BreakerState.FORCED_OPEN, self._monotonic())
+        self._move(BreakerState.FORCED_OPEN, self.monotonic())
 
     def disable(self) -> None:
         """Permit every call and record none until `reset()`: forced closed."""
-        self._move(BreakerState.DISABLED, self._monotonic())
+        self._move(BreakerState.DISABLED, self.monotonic())
 
     def observe(self) -> None:
         """Permit and record every call, and open for none, until `reset()`: METRICS_ONLY."""
-        self._move(BreakerState.METRICS_ONLY, self._monotonic())
+        self._move(BreakerState.METRICS_ONLY, self.monotonic())
 
     def reset(self) -> None:
         """Close it and forget all calls."""
-        self._move(BreakerState.CLOSED, self._monotonic())
+        self._move(BreakerState.CLOSED, self.monotonic())
 
     def _metrics_in(self, state: BreakerState) -> BreakerMetrics:
         self._window.expire()
@@ -185,7 +151,7 @@ class CircuitBreaker:
 
     def _admit(self) -> int:
         """Return the era to count the call in, or raise CallNotPermittedError."""
-        now = self._monotonic()
+        now = self.monotonic()
         self._catch_up(now, call_waits=True)
         match self._state:
             case BreakerState.CLOSED | BreakerState.METRICS_ONLY:
@@ -219,9 +185,9 @@ class CircuitBreaker:
             or 100 * slow >= settings.slow_call_rate_threshold * calls
         )
         if bad and self._state is not BreakerState.METRICS_ONLY:
-            self._move(BreakerState.OPEN, self._monotonic())
+            self._move(BreakerState.OPEN, self.monotonic())
         elif self._state is BreakerState.HALF_OPEN:
-            self._move(BreakerState.CLOSED, self._monotonic())
+            self._move(BreakerState.CLOSED, self.monotonic())
 
     def _catch_up(self, now: float, *, call_waits: bool) -> None:
         """Make the moves that time alone brings about: there is no timer, they are made when somebody looks.
@@ -265,7 +231,7 @@ class CircuitBreaker:
             case SlidingWindowType.COUNT_BASED:
                 return CountWindow(size), min(minimum, size)
             case SlidingWindowType.TIME_BASED:
-                return TimeWindow(size, self._monotonic), minimum
+                return TimeWindow(size, self.monotonic), minimum
             case unknown:
                 assert_never(unknown)
 
