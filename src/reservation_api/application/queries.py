@@ -25,6 +25,16 @@ class Queries:
         """Return the subject's reservation; raises NotFoundError."""
         return await load_reservation(self._store, reservation_id, subject)
 
+    async def owner_of(self, reservation_id: ReservationId) -> UserId:
+        """Name a reservation's owner, for trusted callers only: a gateway that may speak for any subject.
+
+        Raises NotFoundError. Nobody else may learn it, or that there is such a reservation (invariant 7).
+        """
+        reservation = await self._store.get_reservation(reservation_id)
+        if reservation is None or reservation.status is Status.ABANDONED:
+            raise NotFoundError("no such reservation")
+        return reservation.user_id
+
     async def order(self, subject: UserId, order_id: OrderId) -> Order:
         """Return the subject's order; raises NotFoundError."""
         order = await self._store.get_order(order_id)

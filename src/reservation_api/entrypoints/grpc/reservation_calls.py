@@ -1,0 +1,168 @@
+"""From gRPC to the methods and back: who calls, what is refused, and the one line of each command."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import grpc.aio
+from google.protobuf.message import Message
+
+from reservation_api.domain.errors import ReservationApiError
+from reservation_api.entrypoints.grpc.reservation_authentication import Doorkeeper, Identity, MetadataHeaders
+from reservation_api.entrypoints.grpc.reservation_errors import code_of, error_of, is_our_failure
+from reservation_api.entrypoints.grpc.reservation_methods import Call, ReservationMethods
+from reservation_api.entrypoints.grpc.reservation_requests import parse
+from reservation_api.entrypoints.http.trace_context import trace_id_of
+from reservation_api.telemetry.metrics import Metrics
+from reservation_proto.common.v1 import errors_pb2 as codes
+from reservation_proto.reservation.v1 import reservation_pb2 as wire
+
+SERVICE = "reservation.v1.ReservationService"
+REPLAYED = ("idempotency-replayed", "true")
+"""Trailing metadata of a replay: its message is the first one's, to the byte."""
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Answer = Callable[[Any, Call], Awaitable[Message]]
+
+_log = logging.getLogger("reservation_api.grpc")
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A method of the service, bound to what serves it."""
+
+    name: str
+    request_type: type[Message]
+    reply_type: type[Message]
+    answer: Answer
+    is_command: bool = True
+
+    @property
+    def route(self) -> str:
+        """Name it in logs and metrics."""
+        return f"{SERVICE}/{self.name}"
+
+
+def methods_of(methods: ReservationMethods) -> Sequence[Method]:
+    """List the service's methods."""
+    return (
+        Method(
+            "CreateReservation",
+            wire.CreateReservationRequest,
+            wire.CreateReservationResponse,
+            methods.create,
+        ),
+        Method(
+            "GetReservation",
+            wire.GetReservationRequest,
+            wire.GetReservationResponse,
+            methods.get,
+            is_command=False,
+        ),
+        Method(
+            "ConfirmReservation",
+            wire.ConfirmReservationRequest,
+            wire.ConfirmReservationResponse,
+            methods.confirm,
+        ),
+        Method(
+            "CancelReservation",
+            wire.CancelReservationRequest,
+            wire.CancelReservationResponse,
+            methods.cancel,
+        ),
+        Method(
+            "ListReservations",
+            wire.ListReservationsRequest,
+            wire.ListReservationsResponse,
+            methods.list,
+            is_command=False,
+        ),
+        Method("ExtendHold", wire.ExtendHoldRequest, wire.ExtendHoldResponse, methods.extend),
+    )
+
+
+class ReservationCalls:
+    """Identifies, calls a method, and turns every refusal into the `error` of its reply."""
+
+    def __init__(self, methods: ReservationMethods, doorkeeper: Doorkeeper, metrics: Metrics) -> None:
+        self.in_flight = 0
+        self._methods = methods_of(methods)
+        self._doorkeeper = doorkeeper
+        self._metrics = metrics
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        """Return the service, for a grpc.aio server."""
+        return grpc.method_handlers_generic_handler(
+            SERVICE, {method.name: self._handler_of(method) for method in self._methods}
+        )
+
+    def _handler_of(self, method: Method) -> "grpc.RpcMethodHandler[Any, Any]":
+        latency = self._metrics.latency_of(method.route)
+
+        async def handle(raw: bytes, context: Context) -> Message:
+            self.in_flight += 1
+            try:
+                headers = MetadataHeaders(context.invocation_metadata() or ())
+                call = Call(trace_id_of(headers.get("traceparent")))
+                reply = await self._answer(
+                    method, raw, call, self._doorkeeper.identify(headers, context.auth_context())
+                )
+            finally:
+                self.in_flight -= 1
+            latency.observe(call.milliseconds)
+            if call.replayed:
+                context.set_trailing_metadata((REPLAYED,))
+            return reply
+
+        # The message is decoded in here, so that one that can not be is refused like any other.
+        return grpc.unary_unary_rpc_method_handler(
+            handle, response_serializer=method.reply_type.SerializeToString
+        )
+
+    async def _answer(self, method: Method, raw: bytes, call: Call, identity: Awaitable[Identity]) -> Message:
+        """Admit the caller, and only then look at anything else of the request."""
+        try:
+            call.identity = await identity
+            reply = await method.answer(parse(method.request_type, raw), call)
+        except ReservationApiError as refusal:
+            error = refusal
+        except asyncio.CancelledError:
+            _log_command(method, call, {"status": "CANCELLED", "reason": "the client has gone"})
+            raise
+        except Exception:  # noqa: BLE001 (gRPC would tell the caller what the exception says)
+            _log.exception("unexpected failure", extra={"fields": _fields(method, call)})
+            error = ReservationApiError("something failed here; the trace id leads to it")
+        else:
+            _log_command(method, call, {"status": "OK"})
+            return reply
+        call.replayed = error.replayed
+        outcome = {"status": _status(error), "code": error.code, "reason": error.message}
+        _log_command(method, call, outcome, logging.WARNING if is_our_failure(error) else logging.INFO)
+        return method.reply_type(error=error_of(error, call.trace_id))
+
+
+def _status(error: ReservationApiError) -> str:
+    return codes.ErrorCode.Name(code_of(type(error))).removeprefix("ERROR_CODE_")
+
+
+def _log_command(method: Method, call: Call, outcome: Mapping[str, str], level: int = logging.INFO) -> None:
+    """Write the one line of a command: never its token, never its key."""
+    if not method.is_command or not _log.isEnabledFor(level):
+        return
+    fields = {**_fields(method, call), **outcome, "milliseconds": round(call.milliseconds, 3)}
+    if call.replayed:
+        fields["replayed"] = True
+    _log.log(level, "command", extra={"fields": fields})
+
+
+def _fields(method: Method, call: Call) -> dict[str, object]:
+    return {
+        "trace_id": call.trace_id,
+        "reservation_id": call.reservation_id,
+        "subject": call.subject,
+        "route": method.route,
+    }

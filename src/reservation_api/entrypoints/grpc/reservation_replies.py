@@ -1,0 +1,127 @@
+"""What the reservation service answers, as it goes over the wire.
+
+A command's reply is made of its recorded answer alone, so that a replay has the same bytes.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+
+from reservation_api.application.command import Answer
+from reservation_api.domain.order import Order
+from reservation_api.domain.reservation import Reservation, Status
+from reservation_api.domain.values import Money, Seat
+from reservation_proto.common.v1 import types_pb2 as types
+from reservation_proto.reservation.v1 import reservation_pb2 as wire
+
+STATUSES: Mapping[Status, wire.ReservationStatus] = {
+    Status.HOLD: wire.RESERVATION_STATUS_HOLD,
+    Status.CONFIRMED: wire.RESERVATION_STATUS_CONFIRMED,
+    Status.CANCELLED: wire.RESERVATION_STATUS_CANCELLED,
+    Status.EXPIRED: wire.RESERVATION_STATUS_EXPIRED,
+}
+"""ABANDONED is missing: no subject ever sees an abandoned id."""
+
+# Seats of a reservation that is over may be anybody's by now: UNSPECIFIED.
+_SEATS: Mapping[Status, types.SeatStatus] = {
+    Status.HOLD: types.SEAT_STATUS_RESERVED,
+    Status.CONFIRMED: types.SEAT_STATUS_SOLD,
+    Status.CANCELLED: types.SEAT_STATUS_UNSPECIFIED,
+    Status.EXPIRED: types.SEAT_STATUS_UNSPECIFIED,
+}
+_SECOND = timedelta(seconds=1)
+
+
+def create_reply(reservation: Reservation) -> wire.CreateReservationResponse:
+    """Tell what is held, at which price, until when; where to pay is not this service's to say."""
+    return wire.CreateReservationResponse(
+        reservation_id=reservation.reservation_id,
+        status=STATUSES[reservation.status],
+        hold_expires_at=reservation.hold_expires_at,
+        reserved_seats=_seats(reservation.seats, _SEATS[reservation.status]),
+        total_amount=_money(reservation.total_amount),
+    )
+
+
+def confirm_reply(order: Order) -> wire.ConfirmReservationResponse:
+    """Tell what is sold."""
+    return wire.ConfirmReservationResponse(
+        order_id=order.order_id,
+        status=wire.RESERVATION_STATUS_CONFIRMED,
+        confirmed_at=order.created_at,
+        confirmed_seats=_seats(order.seats, types.SEAT_STATUS_SOLD),
+    )
+
+
+def cancel_reply(reservation: Reservation) -> wire.CancelReservationResponse:
+    """Tell which seats are given back: normally free by then, within 5 s for certain."""
+    return wire.CancelReservationResponse(
+        status=STATUSES[reservation.status],
+        cancelled_at=reservation.updated_at,
+        released_seats=_seats(reservation.seats, types.SEAT_STATUS_AVAILABLE),
+    )
+
+
+def extend_reply(reservation: Reservation, answer: Answer, seconds: int) -> wire.ExtendHoldResponse:
+    """Tell the new expiry, which is what counts.
+
+    `extended_seconds` is what was asked for, or less if the hold does not even last that long from now:
+    when the hold's cap cut the extension short, that is an upper bound, the old expiry not being on record.
+    """
+    lasts = (reservation.hold_expires_at - answer.as_of) // _SECOND
+    return wire.ExtendHoldResponse(
+        new_expires_at=reservation.hold_expires_at,
+        extended_seconds=min(seconds, lasts),
+        extension_allowed=True,
+    )
+
+
+def get_reply(reservation: Reservation) -> wire.GetReservationResponse:
+    """Show a reservation."""
+    return wire.GetReservationResponse(reservation=_reservation(reservation))
+
+
+def list_reply(
+    reservations: Sequence[Reservation], next_cursor: str | None, *, is_first: bool
+) -> wire.ListReservationsResponse:
+    """Show a page; `total_count` stays 0: counting would read the whole list."""
+    page_info = types.PageInfo(
+        has_next_page=next_cursor is not None,
+        has_previous_page=not is_first,
+        next_cursor=next_cursor or "",
+    )
+    return wire.ListReservationsResponse(reservations=map(_reservation, reservations), page_info=page_info)
+
+
+def _reservation(reservation: Reservation) -> wire.Reservation:
+    return wire.Reservation(
+        reservation_id=reservation.reservation_id,
+        event_id=reservation.event_id,
+        user_id=reservation.user_id,
+        status=STATUSES[reservation.status],
+        seats=_seats(reservation.seats, _SEATS[reservation.status]),
+        quantity=reservation.qty,
+        total_amount=_money(reservation.total_amount),
+        created_at=reservation.created_at,
+        updated_at=reservation.updated_at,
+        hold_expires_at=reservation.hold_expires_at,
+        payment_intent_id=reservation.payment_intent_id or "",
+        order_id=reservation.order_id or "",
+    )
+
+
+def _seats(seats: Iterable[Seat], status: types.SeatStatus) -> list[types.Seat]:
+    return [
+        types.Seat(
+            id=seat.seat_id,
+            section=seat.section,
+            row=seat.row,
+            number=seat.number,
+            price=_money(seat.price),
+            status=status,
+        )
+        for seat in seats
+    ]
+
+
+def _money(money: Money) -> types.Money:
+    return types.Money(amount=money.amount, currency=money.currency)
