@@ -8,11 +8,12 @@ import contextvars
 import selectors
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, TypeVar, TypeVarTuple
 
 import pytest
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 
 class ManualClock:
@@ -58,8 +59,8 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def call_at(
         self,
         when: float,
-        callback: Callable[..., object],
-        *args: Any,
+        callback: Callable[[*Ts], object],
+        *args: *Ts,
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
         self._timers.append(super().call_at(when, callback, *args, context=context))
@@ -132,7 +133,7 @@ def test_timers_go_off_in_their_order() -> None:
 def test_timers_that_are_cancelled_or_have_gone_off_do_not_wait() -> None:
     async def main() -> list[int]:
         loop = asyncio.get_running_loop()
-        cancelled = loop.call_later(5, turns)
+        cancelled = loop.call_later(5, lambda: None)
         loop.call_later(1, lambda: None)
         before = waiting_timers()
         cancelled.cancel()
