@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 from msgspec import UNSET
@@ -14,7 +15,9 @@ from reservation_api.entrypoints.http.wire import Problem, encode
 
 PROBLEM_TYPE_PREFIX = "urn:traffic-tacos:reservation:"
 RETRY_AFTER_SECONDS = 1
-"""Outages that outlast this are met by clients backing off; shorter ones should cost no more."""
+"""Outages that outlast this are met by clients backing off; shorter ones should cost no more.
+
+An error that knows better says so in its data, as `retry_after_seconds`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,6 @@ KINDS: Mapping[type[ReservationApiError], Kind] = {
 }
 
 PROBLEM_HEADERS: HeaderList = [("content-type", "application/problem+json"), *SAFETY_HEADERS]
-_RETRY_HEADERS: HeaderList = [*PROBLEM_HEADERS, ("retry-after", str(RETRY_AFTER_SECONDS))]
 
 
 def problem_response(error: ReservationApiError, trace_id: str) -> Response:
@@ -96,7 +98,8 @@ def _problem(kind: Kind, error: ReservationApiError, trace_id: str) -> Problem:
 def _headers(error: ReservationApiError) -> HeaderList:
     match error:
         case UnavailableError():
-            return _RETRY_HEADERS
+            seconds = ceil(error.data.get("retry_after_seconds", RETRY_AFTER_SECONDS))
+            return [*PROBLEM_HEADERS, ("retry-after", str(max(seconds, 1)))]
         case refusals.UnauthenticatedError(invalid=invalid):
             return [*PROBLEM_HEADERS, ("www-authenticate", _challenge("invalid_token" if invalid else None))]
         case refusals.ForbiddenError(scope=scope):
