@@ -34,6 +34,13 @@ def test_parts_of_tokens_add_up_to_whole_ones() -> None:
     assert spent(budget) == 29
 
 
+def test_a_ratio_is_taken_to_the_nearest_thousandth() -> None:
+    _, budget = make_budget(ratio=0.0996)
+    for _ in range(10):
+        budget.record_call()
+    assert spent(budget) == 1
+
+
 def test_some_retries_a_second_are_allowed_without_any_calls() -> None:
     _, budget = make_budget(floor=3, window=10)
     assert spent(budget) == 30

@@ -129,7 +129,7 @@ class RetryBudgetSettings:
     """How many retries there may be: Finagle's RetryBudget and its defaults. Raises ValueError."""
 
     token_ratio: float = 0.2
-    """Retries for each call of the window: 0.2 is one for five. Taken to three digits, as gRPC does (A6)."""
+    """Retries for each call of the window: 0.2 is one for five. To three digits, as in gRPC (proposal A6)."""
     min_retries_per_second: int = 10
     """Allowed however few calls there are."""
     window_seconds: int = 10
