@@ -282,6 +282,8 @@ async def test_an_event_log_whose_file_is_out_of_reach_is_an_outage(
     elsewhere = Database(tmp_path / "events.db", "NORMAL")
     elsewhere.close()
     await add(ports, *events(1))
+    with pytest.raises(EventBusUnavailableError):
+        await SqliteEventLog(elsewhere).publish([])
     await relay_of(ports, clock, SqliteEventLog(elsewhere)).run_once(CREATED)
     assert (await kept(ports, "rsv_000.1")).attempts == 0
 

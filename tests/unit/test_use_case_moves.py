@@ -5,7 +5,7 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Final
 
@@ -209,11 +209,11 @@ async def test_of_two_extends_at_once_each_counts(process: Process) -> None:
 
 
 class GrantingInventory:
-    """Answers every extension with this expiry, whatever was asked."""
+    """Answers every extension with this expiry, in the time zone of its own clock."""
 
     def __init__(self, inventory: Inventory, expires_at: datetime) -> None:
         self._inventory = inventory
-        self._expires_at = expires_at
+        self._expires_at = expires_at.astimezone(timezone(timedelta(hours=9)))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inventory, name)

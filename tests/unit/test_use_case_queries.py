@@ -104,8 +104,17 @@ async def test_an_abandoned_id_is_not_there(process: Process, queries: Queries) 
     await process.ports.store.transact([InsertReservation(abandoned(hold, process.clock.now()))])
     with pytest.raises(NotFoundError):
         await queries.reservation(ALICE, ReservationId("rsv_gone"))
+    with pytest.raises(NotFoundError):
+        await queries.owner_of(ReservationId("rsv_gone"))
     assert (await queries.reservations(ALICE, None, 10, None)).items == []
     assert (await queries.reservations(ALICE, Status.ABANDONED, 10, None)).items == []
+
+
+async def test_who_speaks_for_any_subject_learns_the_owner(process: Process, queries: Queries) -> None:
+    hold = await held(process, BOB)
+    assert await queries.owner_of(hold.reservation_id) == BOB
+    with pytest.raises(NotFoundError):
+        await queries.owner_of(ReservationId("rsv_none"))
 
 
 async def test_lists_show_a_subject_its_own_only(process: Process, queries: Queries) -> None:
