@@ -81,7 +81,7 @@ def _the_same_again(simulation: Simulation, at: int, faults: Faults) -> None:
 
 def _key_is_reused(simulation: Simulation, at: int, faults: Faults) -> None:
     """Past the record's 5 minutes; what is paused is long dead then."""
-    simulation.time_passes(301)
+    simulation.time_passes(311)
     simulation.retry(at, 0, faults)
 
 
@@ -179,7 +179,7 @@ def test_an_undisturbed_confirm_sells_and_its_retry_is_told_the_same(runtime: st
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_seats_of_an_id_about_to_be_abandoned_stay_with_the_twin_that_commits_it(runtime: str) -> None:
     with _after_a_hold(runtime) as simulation:
-        simulation.time_passes(299)
+        simulation.time_passes(309)
         simulation.hold(
             FIRST, "alice", "first key", [3, 4], {2: Fault.PAUSED}
         )  # refused: the key is [1, 2]'s

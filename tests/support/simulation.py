@@ -17,7 +17,7 @@ from tests.support.process import EVENT, Process, run_named
 from tests.support.runtimes import Runtime, World
 
 from reservation_api.adapters.sqlite.inventory_plan import Grid, grid_plan
-from reservation_api.application.command import RECORD_TTL_SECONDS, Answer
+from reservation_api.application.command import IDEMPOTENCY_SECONDS, Answer
 from reservation_api.domain.errors import IdempotencyMismatchError, RefusedError, ReservationApiError
 from reservation_api.domain.reservation import Reservation, Status
 from reservation_api.ports.inventory import ReleaseOutcome, ReleaseSeats
@@ -28,7 +28,7 @@ T = TypeVar("T")
 SEATS = 6
 SKEW_SECONDS = 2.0
 MAX_DELAY = timedelta(seconds=120)
-"""A call on the network, or a paused process, is gone after this; records outlive it (RECORD_TTL_SECONDS)."""
+"""A call on the network, or a paused process, is gone after this; records outlive it."""
 SETTLE_ROUNDS = 60
 Faults = dict[int, Fault]
 
@@ -235,7 +235,7 @@ class Simulation:
 
     def _is_old(self, answer: Answer) -> bool:
         age = self.clock.now() - answer.as_of
-        return age > timedelta(seconds=RECORD_TTL_SECONDS - SKEW_SECONDS - 1)
+        return age > timedelta(seconds=IDEMPOTENCY_SECONDS)
 
     def _work(self, work: Coroutine[Any, Any, Any], faults: Faults) -> None:
         self.run(self._worker(work, {n: f for n, f in faults.items() if f is not Fault.PAUSED}))

@@ -278,6 +278,14 @@ async def test_stopping_finishes_what_is_in_flight_and_takes_nothing_new() -> No
     assert (status, body, served.server.in_flight) == (200, b"GET /wait? 0 b''", 0)
 
 
+async def test_half_a_header_does_not_hold_up_the_end() -> None:
+    async with serving(Echo()) as served:
+        connection = await served.connect()
+        await connection.ask(get("/1"))
+        await connection.send(b"GET / HTTP/1.1\r\nHos")
+        await asyncio.wait_for(served.server.stop(), PATIENCE)
+
+
 async def test_a_client_that_goes_away_does_not_end_what_it_began() -> None:
     echo = Echo()
     async with serving(echo) as served:

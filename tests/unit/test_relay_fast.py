@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pytest
 from tests.support.clock import FakeClock
@@ -13,7 +13,7 @@ from tests.support.runtimes import Ports, sqlite_on_disk
 
 from reservation_api.application.deliver import Deliver
 from reservation_api.application.finish_confirm import FinishConfirm
-from reservation_api.application.outbox_entries import FAST_PATH_SECONDS
+from reservation_api.application.outbox_entries import FAST_PATH_SECONDS, ReleasePayload, release_entry
 from reservation_api.application.recover import Recover
 from reservation_api.application.relay import (
     BATCH_SIZE,
@@ -23,8 +23,9 @@ from reservation_api.application.relay import (
     RetryPolicy,
 )
 from reservation_api.domain.errors import EventBusUnavailableError, StoreUnavailableError
-from reservation_api.domain.values import OutboxId
+from reservation_api.domain.values import EventId, OutboxId, ReservationId
 from reservation_api.ports.event_bus import EventBus, OutgoingEvent
+from reservation_api.ports.inventory import Inventory
 from reservation_api.ports.outbox import Outbox, OutboxEntry, OutboxType
 from reservation_api.ports.store import AddOutboxEntry
 
@@ -263,3 +264,22 @@ async def test_a_bus_that_can_not_count_does_not_end_the_fast_path(rig: Rig) -> 
     flushed.cancel()
     await asyncio.gather(task, flushed, return_exceptions=True)
     assert was_flushed
+
+
+async def test_an_inventory_that_does_not_answer_holds_up_no_event(rig: Rig) -> None:
+    class Silent:
+        async def release(self, _request: object) -> None:
+            await asyncio.Event().wait()
+
+    finish = FinishConfirm(rig.ports.store, rig.ports.inventory, rig.clock, lambda _: None)
+    deliver = Deliver(rig.bus, cast("Inventory", Silent()), Recover(rig.ports.store, finish))
+    fast = FastRelay(rig.outbox, deliver)
+    task = asyncio.create_task(fast.run_forever())
+    fast.offer(
+        [release_entry(ReservationId("rsv_x"), ReleasePayload(EventId("e"), (), "x"), "t", rig.clock.now())]
+    )
+    fast.offer(await rig.commit("a"))
+    await rig.bus.arrived.get()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert rig.bus.ids == ["a.1"]

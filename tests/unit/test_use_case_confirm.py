@@ -371,7 +371,7 @@ async def test_an_intent_beyond_the_grace_ends_as_expired_with_its_payment(shop:
 
 async def test_a_recovery_leaves_a_key_that_means_another_request_by_now(shop: Shop) -> None:
     hold = await shop.left_unheard()
-    shop.clock.advance(300)
+    shop.clock.advance(310)
     key = command("alice", "confirm").record_key
     await shop.process.hold("alice", "confirm", ["A-1-2"])
     record = await shop.process.ports.store.find_record(key, shop.clock.now())

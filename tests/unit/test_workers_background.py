@@ -102,7 +102,7 @@ async def test_more_due_holds_than_a_batch_all_expire(service: Service, clock: F
 async def test_a_worker_deletes_records_that_are_over(service: Service, clock: FakeClock) -> None:
     await load_event(service.database, demo_plan())
     await asyncio.gather(*(hold(service, f"k{n}") for n in range(3)))
-    clock.advance(301)
+    clock.advance(311)
 
     await do_each_work_until_it_pauses(service)
 

@@ -1,6 +1,7 @@
 """A command, and its idempotency: what took effect once is answered again, word for word (invariant 4)."""
 
 import hashlib
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,8 +18,10 @@ from reservation_api.domain.values import RecordKey, UserId
 from reservation_api.ports.clock import Clock
 from reservation_api.ports.store import IdempotencyRecord, ReservationStore
 
-RECORD_TTL_SECONDS = 300
-"""Document section 1.3: idempotency records live for 5 minutes."""
+IDEMPOTENCY_SECONDS = 300
+"""Document section 1.3: a request may be repeated for 5 minutes."""
+RECORD_TTL_SECONDS = IDEMPOTENCY_SECONDS + 10
+"""A record outlives them by what clocks differ (2 s) and a write may wait: living longer harms nobody."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ def record_of(command: Command, answer: Answer | None, now: datetime) -> Idempot
 def record_for(key: RecordKey, request_hash: str, answer: Answer | None, now: datetime) -> IdempotencyRecord:
     """Make a record that lives for RECORD_TTL_SECONDS from `now`."""
     snapshot = None if answer is None else _ENCODER.encode(answer).decode()
-    return IdempotencyRecord(key, request_hash, snapshot, int(now.timestamp()) + RECORD_TTL_SECONDS)
+    return IdempotencyRecord(key, request_hash, snapshot, math.ceil(now.timestamp()) + RECORD_TTL_SECONDS)
 
 
 def recorded_answer(record: IdempotencyRecord, command: Command) -> Answer | None:

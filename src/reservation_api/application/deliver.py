@@ -21,6 +21,9 @@ from reservation_api.ports.outbox import OutboxEntry, OutboxType
 MAX_CONCURRENT_CALLS = 16
 """Calls to the inventory under way at once from one relay: releases never crowd out holds."""
 
+EVENT_TYPES = frozenset({OutboxType.RESERVATION_CREATED, OutboxType.RESERVATION_STATUS_CHANGED})
+"""What goes to the bus; the rest are calls."""
+
 _RELEASE = msgspec.json.Decoder(ReleasePayload)
 _RECOVERY = msgspec.json.Decoder(RecoveryPayload)
 _log = logging.getLogger(__name__)
@@ -56,9 +59,9 @@ class Deliver:
 
     async def __call__(self, entries: Sequence[OutboxEntry]) -> list[Delivery]:
         """Carry out every row, whatever becomes of the others; return one delivery a row, in any order."""
-        events = [entry for entry in entries if entry.type in _EVENTS]
+        events = [entry for entry in entries if entry.type in EVENT_TYPES]
         batches = [events[i : i + MAX_BATCH_ENTRIES] for i in range(0, len(events), MAX_BATCH_ENTRIES)]
-        calls = [entry for entry in entries if entry.type not in _EVENTS]
+        calls = [entry for entry in entries if entry.type not in EVENT_TYPES]
         published, called = await asyncio.gather(
             asyncio.gather(*(self._publish(batch) for batch in batches)),
             asyncio.gather(*(self._call(entry) for entry in calls)),
@@ -103,9 +106,6 @@ class Deliver:
                 raise ValueError("events go to the bus")
             case _:
                 assert_never(entry.type)
-
-
-_EVENTS = frozenset({OutboxType.RESERVATION_CREATED, OutboxType.RESERVATION_STATUS_CHANGED})
 
 
 def done_ids(deliveries: Sequence[Delivery]) -> list[OutboxId]:

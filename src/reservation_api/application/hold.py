@@ -89,8 +89,8 @@ class Hold:
         now = self._clock.now()
         if hold_expires_at <= now:
             answer = await self._recorded(command)
-            if answer is None:
-                await self._abandon(hold, _seat_ids(reply), command.trace_id)
+            if answer is None and not await self._abandon(hold, _seat_ids(reply), command.trace_id):
+                await self._give_back(hold, await self._store.get_reservation(reservation_id))
             return answer
         return await self._commit(held(hold, reply.seats, now, hold_expires_at), hold, command)
 
@@ -127,25 +127,24 @@ class Hold:
         if conflict is None:
             self._offer([event])
             return answer
+        await self._give_back(hold, conflict.reservation)
         if conflict.record is None:
-            # The id was used before its record went: the key is 5 minutes old.
-            await self._give_back(reservation, conflict.reservation)
-            return None
+            return None  # the id was used before its record went: the key is 5 minutes old
         if conflict.reservation is None:
             # The record is another request's, or this one's under another id: the seats just taken
             # belong to nobody, or to a twin that is about to commit this very id. Abandon finds out.
             await self._abandon(hold, reservation.seat_ids, command.trace_id)
         return recorded_answer(conflict.record, command)
 
-    async def _give_back(self, taken: Reservation, known: Reservation | None) -> None:
+    async def _give_back(self, hold: NewHold, known: Reservation | None) -> None:
         """Release what an inventory that forgot an id took for it again; else its own expiry does.
 
         Only for an id that has ended: no twin can commit it any more.
         """
         if known is None or known.status in {Status.HOLD, Status.CONFIRMED}:
             return
-        key = f"{taken.reservation_id}:release:0"
-        request = ReleaseSeats(taken.reservation_id, taken.event_id, taken.seat_ids, "id used up", key)
+        key = f"{hold.reservation_id}:release:0"
+        request = ReleaseSeats(hold.reservation_id, hold.event_id, known.seat_ids, "id used up", key)
         with suppress(InventoryUnavailableError):
             await self._inventory.release(request)
 

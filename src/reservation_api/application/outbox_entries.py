@@ -13,9 +13,10 @@ from reservation_api.ports.outbox import OutboxEntry, OutboxType
 Offer = Callable[[Sequence[OutboxEntry]], None]
 """Hands committed rows to the fast path; it never blocks and may drop them: the slow path has them all."""
 
-FAST_PATH_SECONDS = 5
-"""A row belongs to the process that made it for so long; then any worker may take it."""
-RECOVERY_SECONDS = 5
+FAST_PATH_SECONDS = 3
+"""A row belongs to the process that made it for so long; then any worker may take it, within a second:
+a cancelled hold's seats are free after 5 s for certain (design section 5)."""
+RECOVERY_SECONDS = 3
 """A confirm that has had no answer for so long is taken over by a worker."""
 
 _ENCODER = msgspec.json.Encoder()

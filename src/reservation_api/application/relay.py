@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
 
-from reservation_api.application.deliver import Deliver, Delivery, Verdict, done_ids
+from reservation_api.application.deliver import EVENT_TYPES, Deliver, Delivery, Verdict, done_ids
 from reservation_api.ports.clock import Clock
 from reservation_api.ports.outbox import Outbox, OutboxEntry, OutboxStatus, OutboxType
 
-BATCH_SIZE = 100
+BATCH_SIZE = 64
+"""Calls of a batch are over well before CLAIM_SECONDS: 16 at a time, 5 s each at the most."""
 MAX_WAITING_ROWS = 10_000
 """Rows that the fast path keeps in memory; beyond it they are left to the slow path."""
 CLAIM_SECONDS = 30
@@ -56,7 +57,39 @@ class RetryPolicy:
 
 
 class FastRelay:
-    """Carries out the rows of this process right after their commit."""
+    """Carries out the rows of this process right after their commit.
+
+    Events and calls go in lanes of their own: an inventory that does not answer holds up no event.
+    """
+
+    def __init__(self, outbox: Outbox, deliver: Deliver) -> None:
+        self._events = _Lane(outbox, deliver)
+        self._calls = _Lane(outbox, deliver)
+
+    @property
+    def left_to_slow_path(self) -> int:
+        """How many rows this process did not get done itself."""
+        return self._events.left_to_slow_path + self._calls.left_to_slow_path
+
+    def offer(self, entries: Sequence[OutboxEntry]) -> None:
+        """Take committed rows; beyond MAX_WAITING_ROWS they are counted and left to the slow path."""
+        self._events.offer([entry for entry in entries if entry.type in EVENT_TYPES])
+        self._calls.offer([entry for entry in entries if entry.type not in EVENT_TYPES])
+
+    async def run_forever(self) -> None:
+        """Carry out rows as they come, until cancelled."""
+        async with asyncio.TaskGroup() as lanes:
+            lanes.create_task(self._events.run_forever())
+            lanes.create_task(self._calls.run_forever())
+
+    async def flush(self) -> None:
+        """Return when all rows offered so far were tried once; needs `run_forever` to be running."""
+        await self._events.flush()
+        await self._calls.flush()
+
+
+class _Lane:
+    """Rows that wait for each other only."""
 
     def __init__(self, outbox: Outbox, deliver: Deliver) -> None:
         self._outbox = outbox
@@ -68,7 +101,8 @@ class FastRelay:
         self.left_to_slow_path = 0
 
     def offer(self, entries: Sequence[OutboxEntry]) -> None:
-        """Take committed rows; beyond MAX_WAITING_ROWS they are counted and left to the slow path."""
+        if not entries:
+            return
         if len(self._waiting) + len(entries) > MAX_WAITING_ROWS:
             self.left_to_slow_path += len(entries)
             return
@@ -77,7 +111,6 @@ class FastRelay:
         self._wake.set()
 
     async def run_forever(self) -> None:
-        """Carry out rows as they come, until cancelled."""
         while True:
             await self._wake.wait()
             await asyncio.sleep(GATHER_SECONDS)
@@ -87,7 +120,6 @@ class FastRelay:
             self._idle.set()
 
     async def flush(self) -> None:
-        """Return when all rows offered so far were tried once; needs `run_forever` to be running."""
         await self._idle.wait()
 
     async def _run_batch(self) -> None:
@@ -96,12 +128,13 @@ class FastRelay:
             self._waiting.popleft()
         try:
             deliveries = await self._deliver(batch)
-            self.left_to_slow_path += sum(d.verdict is not Verdict.DONE for d in deliveries)
             await self._outbox.remove(done_ids(deliveries))
         except Exception as error:  # noqa: BLE001 (the fast path outlives any batch)
             # The rows are still there: the slow path does them again, which is never wrong.
             self.left_to_slow_path += len(batch)
             _log.warning("the fast path left a batch to the slow path: %r", error)
+        else:
+            self.left_to_slow_path += sum(d.verdict is not Verdict.DONE for d in deliveries)
 
 
 class Relay:

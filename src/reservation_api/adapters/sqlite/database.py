@@ -12,7 +12,7 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -94,6 +94,14 @@ class Database:
         self._jobs.put(_Job(job, loop, done))
         return await done
 
+    async def write_many(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Run a statement once for each row of parameters, all in one job; raises as `write` does."""
+
+        def job(connection: sqlite3.Connection) -> None:
+            connection.executemany(statement, rows)
+
+        await self.write(job)
+
     def read_row(self, query: str, parameters: tuple[Any, ...]) -> tuple[Any, ...] | None:
         """Return the first row of a query by key, in the calling thread.
 
@@ -157,9 +165,9 @@ class Database:
         try:
             with _mapped():
                 self._writer.execute("BEGIN IMMEDIATE")
-        except StoreUnavailableError as error:
+        except Exception as error:  # noqa: BLE001 (the writer outlives any batch)
             for job in batch:  # who did not get the lock now would wait as long again, one after the other
-                job.error = StoreUnavailableError(error.message)
+                job.error = StoreUnavailableError(str(error))
             return
         try:
             self._run_transaction(batch)

@@ -51,7 +51,7 @@ class SqliteEventLog:
             for event in events
         ]
         try:
-            await self._database.write(lambda connection: connection.executemany(_APPEND, rows))
+            await self._database.write_many(_APPEND, rows)
         except UnavailableError as error:
             raise EventBusUnavailableError(f"the event log: {error}") from error
         return [None] * len(events)

@@ -56,8 +56,7 @@ class SqliteOutbox:
         """Delete by primary key, all in one job; see the port."""
         if not outbox_ids:
             return
-        rows = [(outbox_id,) for outbox_id in outbox_ids]
-        await self._database.write(lambda connection: connection.executemany(_REMOVE, rows))
+        await self._database.write_many(_REMOVE, [(outbox_id,) for outbox_id in outbox_ids])
 
     async def get(self, outbox_id: OutboxId) -> OutboxEntry | None:
         """Read by primary key; see the port."""

@@ -78,7 +78,6 @@ class Api:
             return problem_response(refusal, trace_id)
         call = Call(request, trace_id, parameter, ANONYMOUS)
         error: ReservationApiError | None = None
-        self._in_flight += 1
         try:
             response = await self._answer(endpoint, call)
         except ReservationApiError as refusal:
@@ -88,8 +87,6 @@ class Api:
             log.exception("unexpected failure", extra={"fields": _fields_of_failure(endpoint, call)})
             error = ReservationApiError("something failed here; the trace id leads to it")
             response = problem_response(error, trace_id)
-        finally:
-            self._in_flight -= 1
         milliseconds = (perf_counter() - began) * 1000
         endpoint.latency.observe(milliseconds)
         if endpoint.is_command:
@@ -97,12 +94,19 @@ class Api:
         return response
 
     async def _answer(self, endpoint: _Endpoint, call: Call) -> Response:
-        """Admit, authenticate, and only then look at anything else of the request."""
+        """Authenticate, admit, and only then look at anything else of the request."""
         if endpoint.is_public:
             return await endpoint.handler(call)
-        if self._in_flight > self.max_in_flight:
-            raise OverloadedError("too many requests are under way in this process")
         call.caller = await self._authenticator.caller_of(call.request.headers)
+        if self._in_flight >= self.max_in_flight:  # strangers do not count: they could keep others out
+            raise OverloadedError("too many requests are under way in this process")
+        self._in_flight += 1
+        try:
+            return await self._serve(endpoint, call)
+        finally:
+            self._in_flight -= 1
+
+    async def _serve(self, endpoint: _Endpoint, call: Call) -> Response:
         if endpoint.needs_operator:
             require_scope(call.caller, OPS_SCOPE)
         if endpoint.has_parameter and not is_id(call.parameter):

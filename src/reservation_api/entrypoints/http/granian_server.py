@@ -27,6 +27,9 @@ MAX_CONNECTIONS = 8192
 RESERVED_FILES = 128
 """Descriptors left for the store, the peers and the log, whatever the number of connections."""
 SWEEP_SECONDS = 1.0
+LOOK_SECONDS = 0.1
+QUIET_SECONDS = 1.0
+"""After so long without a request in flight, what is still connected has nothing to finish."""
 
 _QUIET_LOGGING: dict[str, Any] = {
     # Incremental: Granian would otherwise close and replace the handlers of the whole process.
@@ -93,8 +96,19 @@ class HttpServer:
         if self._serving is None:
             return
         self._server.stop()
-        await asyncio.shield(self._serving)
+        await self._wait_until_quiet(self._serving)
         self._application.stop_sweeping()
+
+    async def _wait_until_quiet(self, serving: "asyncio.Task[None]") -> None:
+        """Wait for the server, but not for a connection whose request never comes.
+
+        Granian would wait for half a header, or for a client that does not read its answer, as long as
+        either may take, which is longer than a shutdown may.
+        """
+        quiet_seconds = 0.0
+        while not serving.done() and quiet_seconds < QUIET_SECONDS:
+            await asyncio.wait([serving], timeout=LOOK_SECONDS)
+            quiet_seconds = 0.0 if self.in_flight else quiet_seconds + LOOK_SECONDS
 
 
 def _granian(application: "_Application", host: str, port: int, limits: ServerLimits) -> Any:
