@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -42,6 +43,11 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 Check = Callable[[str, str], list[str]]
 
 
+@cache
+def parsed(source: str) -> ast.Module:
+    return ast.parse(source)
+
+
 def sources() -> Iterator[tuple[str, str]]:
     """Yield each module of the product by its path below the package."""
     for path in sorted(SRC.rglob("*.py")):
@@ -62,14 +68,14 @@ def is_public(definition: Definition) -> bool:
 
 
 def assertions(path: str, source: str) -> list[str]:
-    nodes = ast.walk(ast.parse(source))
+    nodes = ast.walk(parsed(source))
     return [f"{path}:{node.lineno} asserts" for node in nodes if isinstance(node, ast.Assert)]
 
 
 def broad_excepts(path: str, source: str) -> list[str]:
     """`except Exception` wants a reason or must raise again; BaseException must raise; bare never."""
     lines, faults = source.splitlines(), []
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parsed(source)):
         if not isinstance(node, ast.ExceptHandler):
             continue
         caught = {"BaseException"} if node.type is None else {n.id for n in _names(node.type)} & BROAD
@@ -89,7 +95,7 @@ def misnamed_use_cases(path: str, source: str) -> list[str]:
     if not path.startswith("application/"):
         return []
     module = Path(path).stem
-    cases = [node for node in ast.parse(source).body if isinstance(node, ast.ClassDef) and _is_use_case(node)]
+    cases = [node for node in parsed(source).body if isinstance(node, ast.ClassDef) and _is_use_case(node)]
     named = module in {snake(case.name) for case in cases} and module.partition("_")[0] in VERBS
     return [f"{path}: {[case.name for case in cases]} is not its name"] if cases and not named else []
 
@@ -104,7 +110,7 @@ def undocumented(path: str, source: str) -> list[str]:
     if not path.startswith(("ports/", "application/")):
         return []
     found: list[Definition] = []
-    for node in ast.parse(source).body:
+    for node in parsed(source).body:
         if isinstance(node, Definition) and is_public(node):
             found.append(node)
             if isinstance(node, ast.ClassDef):
@@ -115,7 +121,7 @@ def undocumented(path: str, source: str) -> list[str]:
 
 
 def names_that_say_nothing(path: str, source: str) -> list[str]:
-    names = [node.name for node in ast.walk(ast.parse(source)) if isinstance(node, Definition)]
+    names = [node.name for node in ast.walk(parsed(source)) if isinstance(node, Definition)]
     return [f"{path}: {name}" for name in (*Path(path).parts, *names) if words(name) & WORDS_THAT_SAY_NOTHING]
 
 
@@ -124,7 +130,7 @@ def thawed(path: str, source: str) -> list[str]:
     if not path.startswith(("domain/", "ports/", "application/")):
         return []
     faults = []
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parsed(source)):
         for decorator in node.decorator_list if isinstance(node, ast.ClassDef) else []:
             text = ast.unparse(decorator)
             wanted = (
@@ -139,7 +145,7 @@ def publishers(path: str, source: str) -> list[str]:
     """A use case never publishes: what it writes to the outbox would be lost with its process."""
     if path in PUBLISHERS:
         return []
-    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    calls = [node for node in ast.walk(parsed(source)) if isinstance(node, ast.Call)]
     return [
         f"{path}:{call.lineno} publishes"
         for call in calls
@@ -152,7 +158,7 @@ def work_at_import(path: str, source: str) -> list[str]:
     work = (ast.For, ast.While, ast.With, ast.Try, ast.Delete, ast.AugAssign)
     return [
         f"{path}:{node.lineno} works at import"
-        for node in ast.parse(source).body
+        for node in parsed(source).body
         if isinstance(node, work) or (isinstance(node, ast.Expr) and not isinstance(node.value, ast.Constant))
     ]
 
@@ -168,7 +174,7 @@ def places_of_a_machine(path: str, source: str) -> list[str]:
 def shortcuts(path: str, source: str) -> list[str]:
     """Sleeps (but sleep(0), which lets others run) and patches of our own code."""
     faults = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parsed(source)):
         match node:
             case ast.Call(func=ast.Attribute(attr="sleep") | ast.Name(id="sleep")):
                 faults |= {"sleeps"} if [ast.unparse(a) for a in node.args] != ["0"] else set()

@@ -3,6 +3,7 @@
 import ast
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -53,12 +54,15 @@ IMPORTS_AT_RUN_TIME: Final = frozenset({"import_module", "__import__"})
 Check = Callable[[str, ast.Module], list[str]]
 
 
-def modules() -> Iterator[tuple[str, ast.Module]]:
-    """Yield each module by its name below the package, packages by their own name."""
+@cache
+def modules() -> Mapping[str, ast.Module]:
+    """Return each module by its name below the package, packages by their own name."""
+    found = {}
     for path in sorted((SRC / PACKAGE).rglob("*.py")):
         parts = path.relative_to(SRC / PACKAGE).with_suffix("").parts
         named = parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts
-        yield ".".join(named), ast.parse(path.read_text())
+        found[".".join(named)] = ast.parse(path.read_text())
+    return found
 
 
 def imported(tree: ast.Module) -> Iterator[str]:
@@ -193,19 +197,19 @@ CHECKS: Final[Mapping[str, Check]] = {
 
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
 def test_every_module_keeps_to_it(check: Check) -> None:
-    assert [fault for module, tree in modules() for fault in check(module, tree)] == []
+    assert [fault for module, tree in modules().items() for fault in check(module, tree)] == []
 
 
 def test_only_bootstrap_picks_adapters_but_for_the_recorded_few() -> None:
-    seen = {fault for module, tree in modules() for fault in adapters_seen(module, tree)}
+    seen = {fault for module, tree in modules().items() for fault in adapters_seen(module, tree)}
     recorded = {f"{module} imports {name}" for module, name in ADAPTERS_SEEN_FROM_ENTRYPOINTS}
     assert seen - recorded == set()
     assert recorded - seen == set(), "no longer needed: take it off the list"
 
 
 def test_the_checks_see_every_layer() -> None:
-    assert {layer(name) for name, _ in modules()} == set(MAY_IMPORT)
-    assert sum(1 for _ in modules()) > 90
+    assert set(map(layer, modules())) == set(MAY_IMPORT)
+    assert len(modules()) > 90
 
 
 PLANTED: Final = [
