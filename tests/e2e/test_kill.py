@@ -11,13 +11,12 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from signal import SIGKILL
 from typing import Any
 
 import pytest
-from tests.support.durable import check_settled_store, is_settled, look
+from tests.support.durable import check_settled_store, look, wait_until_settled
 from tests.support.http_client import Answer, Client, Command, Connections, NoAnswerError, Users
 from tests.support.invariants import check_always
 from tests.support.processes import (
@@ -299,6 +298,7 @@ def check_kept(journal: Journal, world: World) -> None:
     for kind in (HOLD, EXTEND, CANCEL):
         for sent, answer in journal.successes(kind):
             said = answer.json
+            assert said["reservation_id"] in reservations, f"answered and gone: {answer} to {sent}"
             kept = reservations[said["reservation_id"]]
             assert kept.user_id == sent.subject
             assert list(kept.seat_ids) == said["seat_ids"]
@@ -306,8 +306,9 @@ def check_kept(journal: Journal, world: World) -> None:
             assert to_iso(kept.created_at) == said["created_at"]
             assert to_iso(kept.hold_expires_at) >= said["hold_expires_at"], f"{said} but {kept}"
             assert kind != CANCEL or kept.status is Status.CANCELLED, f"{said} but {kept}"
-    for _, answer in journal.successes(CONFIRM):
+    for sent, answer in journal.successes(CONFIRM):
         said = answer.json
+        assert said["order_id"] in orders, f"answered and gone: {answer} to {sent}"
         order = orders[said["order_id"]]
         assert (order.reservation_id, [seat.seat_id for seat in order.seats]) == (
             said["reservation_id"],
@@ -335,8 +336,7 @@ async def test_whoever_is_killed_what_was_answered_is_kept_and_nothing_is_done_t
             check_kept(journal, look(environment))
             await replay(clients, journal)
         check_answers(journal)
-        settled = partial(wait_until, lambda: is_settled(look(environment)), seconds=SETTLE_SECONDS)
-        await asyncio.to_thread(settled)
+        await asyncio.to_thread(wait_until_settled, environment, SETTLE_SECONDS)
         world = await check_settled_store(environment, EVENT)
         check_kept(journal, world)
         check_worth(journal, world)

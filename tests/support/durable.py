@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from tests.support.invariants import check_settled
+from tests.support.processes import START_SECONDS, wait_until
 from tests.support.runtimes import World, look_at_sqlite
 
 from reservation_api.adapters.sqlite.database import Database
@@ -11,8 +12,9 @@ from reservation_api.adapters.sqlite.inventory import SqliteInventory
 from reservation_api.adapters.system_clock import SystemClock
 from reservation_api.bootstrap import open_database
 from reservation_api.config import load
-from reservation_api.domain.reservation import Status
+from reservation_api.domain.reservation import Reservation, Status
 from reservation_api.domain.values import EventId
+from reservation_api.ports.outbox import OutboxEntry
 
 
 def look(environment: Mapping[str, str]) -> World:
@@ -21,9 +23,14 @@ def look(environment: Mapping[str, str]) -> World:
         return look_at_sqlite(database)
 
 
-def is_settled(world: World) -> bool:
-    """Tell whether workers have no more to do, and no hold will give them any."""
-    return not world.outbox and all(r.status is not Status.HOLD for r in world.reservations)
+def wait_until_settled(environment: Mapping[str, str], seconds: float = START_SECONDS) -> None:
+    """Return once workers have no more to do, and no hold will give them any."""
+
+    def left() -> list[Reservation | OutboxEntry]:
+        world = look(environment)
+        return [*(r for r in world.reservations if r.status is Status.HOLD), *world.outbox]
+
+    wait_until(lambda: not left(), lambda: f"left: {left()}", seconds)
 
 
 async def check_settled_store(environment: Mapping[str, str], event_id: str) -> World:
