@@ -1,8 +1,10 @@
 """The reservation service on a real socket over SQLite, and clients of it, for the files beside."""
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -113,10 +115,14 @@ async def served(
     *,
     use_cases: UseCases | None = None,
     tokens: Any = None,
+    around_inventory: Callable[[Any], Any] | None = None,
 ) -> AsyncIterator[Served]:
     """Serve a fresh runtime, or these use cases, and connect to it."""
     clock, metrics, health = FakeClock(), Metrics(), ready()
-    async with sold_from(folder, clock) as ports:
+    async with sold_from(folder, clock) as runtime:
+        ports = runtime
+        if around_inventory is not None:
+            ports = replace(runtime, inventory=around_inventory(runtime.inventory))
         parts = (use_cases or make_use_cases(ports, clock), tokens or NamedTokens(), health, metrics)
         server = ReservationServer(*parts, settings)
         port = await server.start()
@@ -125,3 +131,11 @@ async def served(
                 yield Served(port, server, health, metrics, clock, ports, channel)
         finally:
             await server.stop(0)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let others run until something is so; the test's own time-out is the bound."""
+    for _ in repeat(None):
+        if condition():
+            return
+        await asyncio.sleep(0)
