@@ -30,6 +30,8 @@ from reservation_api.ports.outbox import Outbox, OutboxEntry, OutboxType
 from reservation_api.ports.store import AddOutboxEntry
 
 CREATED: Final = OutboxType.RESERVATION_CREATED
+LONGEST_WAIT_SECONDS: Final = 10
+"""For what happens in no time, or never."""
 
 
 class Gate:
@@ -267,8 +269,11 @@ async def test_a_bus_that_can_not_count_does_not_end_the_fast_path(rig: Rig) -> 
 
 
 async def test_an_inventory_that_does_not_answer_holds_up_no_event(rig: Rig) -> None:
+    asked = asyncio.Event()
+
     class Silent:
         async def release(self, _request: object) -> None:
+            asked.set()
             await asyncio.Event().wait()
 
     finish = FinishConfirm(rig.ports.store, rig.ports.inventory, rig.clock, lambda _: None)
@@ -278,8 +283,9 @@ async def test_an_inventory_that_does_not_answer_holds_up_no_event(rig: Rig) -> 
     fast.offer(
         [release_entry(ReservationId("rsv_x"), ReleasePayload(EventId("e"), (), "x"), "t", rig.clock.now())]
     )
+    await asked.wait()
     fast.offer(await rig.commit("a"))
-    await rig.bus.arrived.get()
+    await asyncio.wait_for(rig.bus.arrived.get(), LONGEST_WAIT_SECONDS)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert rig.bus.ids == ["a.1"]
