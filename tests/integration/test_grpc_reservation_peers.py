@@ -148,20 +148,10 @@ async def test_a_client_made_of_the_tables_calls_all_six_methods(service: Served
     sold = [{**seat, "status": 3} for seat in seats]
     order = {"order_id": confirmed["order_id"]}
     assert confirmed == {**order, "status": CONFIRMED, "confirmed_at": now, "confirmed_seats": sold}
-    shown = {
-        **about,
-        **order,
-        "event_id": "evt_1",
-        "user_id": "user-1",
-        "status": CONFIRMED,
-        "seats": sold,
-        "quantity": 2,
-        "total_amount": total,
-        "created_at": now,
-        "updated_at": now,
-        "hold_expires_at": "2026-11-23T12:01:30Z",
-        "payment_intent_id": "pi_1",
-    }
+    times = {"created_at": now, "updated_at": now, "hold_expires_at": "2026-11-23T12:01:30Z"}
+    what = {"event_id": "evt_1", "seats": sold, "quantity": 2, "total_amount": total}
+    whose = {"user_id": "user-1", "status": CONFIRMED, "payment_intent_id": "pi_1"}
+    shown = {**about, **order, **times, **what, **whose}
     assert await peer.ask("GetReservation", **about) == {"reservation": shown}
     listed = await peer.ask("ListReservations", status=CONFIRMED, event_id="evt_1")
     assert listed["reservations"] == [shown]

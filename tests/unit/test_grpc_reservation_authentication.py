@@ -86,6 +86,12 @@ def test_a_gateway_speaks_for_whom_it_names() -> None:
     assert gateway.speaks_for("") is None
 
 
-def test_metadata_are_headers_but_for_what_is_not_text() -> None:
+def test_metadata_are_headers() -> None:
     headers = MetadataHeaders([("a", "1"), ("b", b"\xff"), ("a", "2")])
-    assert (headers.get("a"), headers.get_all("a"), headers.get("b")) == ("1", ["1", "2"], None)
+    assert (headers.get("a"), headers.get_all("a"), headers.get("b")) == ("1", ["1", "2"], "\xff")
+    assert (headers.get("c"), headers.get_all("c")) == (None, [])
+
+
+async def test_a_token_that_is_no_text_is_not_passed_over() -> None:
+    with pytest.raises(UnauthenticatedError):
+        await identify(EVERYBODY, (("authorization", b"\xff"),), {})

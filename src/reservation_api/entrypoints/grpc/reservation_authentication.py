@@ -61,8 +61,9 @@ class MetadataHeaders:
         return next(iter(self.get_all(key)), None)
 
     def get_all(self, key: str, /) -> list[str]:
-        """Return every text of that name; what is not text has a name of its own kind (`-bin`)."""
-        return [value for name, value in self._pairs if name == key and isinstance(value, str)]
+        """Return every value of that name; bytes that are no text too: a bad token is not a missing one."""
+        values = (value for name, value in self._pairs if name == key)
+        return [value if isinstance(value, str) else value.decode("latin-1") for value in values]
 
 
 class Doorkeeper:
