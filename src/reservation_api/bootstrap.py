@@ -2,11 +2,19 @@
 
 import shutil
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import assert_never
+from time import monotonic
+from typing import TypeVar, assert_never
 
+from google.protobuf.message import Message
+
+from reservation_api.adapters.grpc_inventory.address import parse_address
+from reservation_api.adapters.grpc_inventory.inventory import GrpcInventory
+from reservation_api.adapters.grpc_inventory.peer import GrpcPeer, PeerSettings
+from reservation_api.adapters.grpc_payment.verifier import GrpcPaymentVerifier
 from reservation_api.adapters.jwt.claims import TokenRules
 from reservation_api.adapters.jwt.embedded_issuer import (
     EMBEDDED_ISSUER,
@@ -17,6 +25,19 @@ from reservation_api.adapters.jwt.issuer_documents import IssuerAddress, IssuerD
 from reservation_api.adapters.jwt.issuer_keys import DiscoveredKeys
 from reservation_api.adapters.jwt.key_sources import FileKeys, KeySource, StaticKeys
 from reservation_api.adapters.jwt.verifier import JwtVerifier
+from reservation_api.adapters.resilience.admission import Admission
+from reservation_api.adapters.resilience.bulkhead import Bulkhead
+from reservation_api.adapters.resilience.circuit_breaker import CircuitBreaker
+from reservation_api.adapters.resilience.events import log_transitions
+from reservation_api.adapters.resilience.inventory import GuardedInventory
+from reservation_api.adapters.resilience.retry_budget import RetryBudget
+from reservation_api.adapters.resilience.settings import (
+    BreakerState,
+    BulkheadSettings,
+    CircuitBreakerSettings,
+    RetryBudgetSettings,
+    SlidingWindowType,
+)
 from reservation_api.adapters.sqlite.database import Database
 from reservation_api.adapters.sqlite.event_log import SqliteEventLog
 from reservation_api.adapters.sqlite.inventory import SqliteInventory
@@ -44,12 +65,16 @@ from reservation_api.config.tree import (
     EmbeddedKeys,
     GivenKeys,
     IdentityConfig,
+    InventoryConfig,
     KeysInFile,
+    PaymentConfig,
     PublishedKeys,
 )
 from reservation_api.domain.values import to_iso
 from reservation_api.ports.clock import Clock
+from reservation_api.ports.inventory import Inventory
 from reservation_api.ports.outbox import Outbox, OutboxEntry, OutboxStatus
+from reservation_api.ports.payment import PaymentVerifier
 from reservation_api.telemetry.metrics import Metrics
 
 PURGE_BATCH_SIZE = 500
@@ -61,6 +86,10 @@ LOW_DISK_BYTES = 10 * 1024 * 1024
 
 Purge = Callable[[datetime, int], Awaitable[int]]
 """Deletes up to so many rows that are over at an instant; returns how many went."""
+Close = Callable[[], Awaitable[None]]
+Check = Callable[[], Awaitable[Component]]
+T = TypeVar("T")
+Reply = TypeVar("Reply", bound=Message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +102,7 @@ class Service:
     store: SqliteReservationStore
     outbox: SqliteOutbox
     read_model: SqliteReadModel
-    inventory: SqliteInventory
+    inventory: Inventory
     event_bus: SqliteEventLog
     tokens: JwtVerifier
     issuer: EmbeddedIssuer | None
@@ -85,7 +114,7 @@ class Service:
     purges: Mapping[str, Purge]
     health: Health
     metrics: Metrics
-    closers: Sequence[Callable[[], Awaitable[None]]] = ()
+    closers: Sequence[Close] = ()
 
     async def close(self) -> None:
         """Give back connections, then finish waiting writes and close the file; may be repeated."""
@@ -95,11 +124,32 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
+class InventoryService:
+    """The built-in inventory by itself, for other processes to call."""
+
+    clock: Clock
+    inventory: Inventory
+    purge: Purge
+    close: Callable[[], None]
+    """May be repeated."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Identity:
     keys: KeySource
     name: str
     issuer: EmbeddedIssuer | None = None
-    closers: Sequence[Callable[[], Awaitable[None]]] = ()
+    closers: Sequence[Close] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Peers:
+    """Services that are called; None: there is none, and what is built in is used."""
+
+    inventory: GuardedInventory | None = None
+    breakers: Sequence[CircuitBreaker] = ()
+    payments: GrpcPaymentVerifier | None = None
+    closers: Sequence[Close] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +160,8 @@ class _Parts:
     store: SqliteReservationStore
     outbox: SqliteOutbox
     read_model: SqliteReadModel
-    inventory: SqliteInventory
+    inventory: Inventory
+    payments: PaymentVerifier
     event_bus: SqliteEventLog
 
 
@@ -129,9 +180,11 @@ def build(config: Config, clock: Clock | None = None) -> Service:
     Raises ConfigError if keys can not be had as configured, StoreUnavailableError if the file can not.
     """
     clock = clock or SystemClock()
-    identity = _identity(config.identity, clock)
+    identity = _told(lambda: _open_identity(config.identity, clock))
+    peers = _told(lambda: _peers(config))
     database = open_database(config)
-    parts = _parts(database, clock)
+    built_in = SqliteInventory(database, clock)
+    parts = _parts(database, clock, peers.inventory or built_in, peers.payments)
     circle = _circle(parts)
     offer = circle.fast_relay.offer
     return Service(
@@ -149,10 +202,10 @@ def build(config: Config, clock: Clock | None = None) -> Service:
         expire=Expire(parts.store, clock, offer),
         relay=Relay(parts.outbox, circle.deliver, clock, config.relay),
         fast_relay=circle.fast_relay,
-        purges={"records": parts.store.purge_records, "holds": parts.inventory.purge_ended_holds},
-        health=Health(_checks(config, database, parts.outbox)),
-        metrics=Metrics(),
-        closers=identity.closers,
+        purges={"records": parts.store.purge_records, "holds": built_in.purge_ended_holds},
+        health=Health(_checks(config, database, parts.outbox, peers.breakers)),
+        metrics=_metrics(peers.breakers),
+        closers=(*peers.closers, *identity.closers),
     )
 
 
@@ -164,19 +217,36 @@ def open_database(config: Config) -> Database:
 
 def open_issuer(config: Config) -> EmbeddedIssuer:
     """Return the embedded issuer; raises ConfigError if tokens come from elsewhere or its key is no good."""
-    issuer = _identity(config.identity, SystemClock()).issuer
+    issuer = _told(lambda: _open_identity(config.identity, SystemClock())).issuer
     if issuer is None:
         raise ConfigError(["JWT_ISSUER_URI is set: tokens come from that issuer, not from this service"])
     return issuer
 
 
-def _parts(database: Database, clock: Clock) -> _Parts:
+def open_inventory(config: Config) -> InventoryService:
+    """Open the built-in inventory by itself; raises StoreUnavailableError."""
+    clock = SystemClock()
+    database = open_database(config)
+    inventory = SqliteInventory(database, clock)
+    return InventoryService(clock, inventory, inventory.purge_ended_holds, database.close)
+
+
+def connect_inventory(address: str, timeout_seconds: float) -> tuple[GrpcInventory, Clock]:
+    """Return an inventory service, unguarded, and our clock; raises ConfigError for what is no address."""
+    budget = RetryBudget("inventory", RetryBudgetSettings())
+    return _told(lambda: GrpcInventory(_BudgetedPeer(address, timeout_seconds, budget))), SystemClock()
+
+
+def _parts(
+    database: Database, clock: Clock, inventory: Inventory, payments: PaymentVerifier | None
+) -> _Parts:
     return _Parts(
         clock=clock,
         store=SqliteReservationStore(database),
         outbox=SqliteOutbox(database),
         read_model=SqliteReadModel(database),
-        inventory=SqliteInventory(database, clock),
+        inventory=inventory,
+        payments=payments or TrustingPaymentVerifier(),
         event_bus=SqliteEventLog(database),
     )
 
@@ -195,17 +265,17 @@ def _use_cases(config: Config, parts: _Parts, finish: FinishConfirm, offer: Offe
     store, inventory, clock = parts.store, parts.inventory, parts.clock
     return UseCases(
         hold=Hold(store, inventory, clock, config.hold, offer),
-        confirm=Confirm(store, TrustingPaymentVerifier(), clock, finish),
+        confirm=Confirm(store, parts.payments, clock, finish),
         cancel=Cancel(store, clock, offer),
         extend=Extend(store, inventory, clock, config.hold),
         queries=Queries(store, parts.read_model, inventory),
     )
 
 
-def _identity(config: IdentityConfig, clock: Clock) -> _Identity:
+def _told(open_it: Callable[[], T]) -> T:
     """Raise ConfigError where an adapter says ValueError: its sentences are for the operator."""
     try:
-        return _open_identity(config, clock)
+        return open_it()
     except ValueError as error:
         raise ConfigError([str(error)]) from error
 
@@ -231,14 +301,81 @@ def _tokens(config: IdentityConfig, identity: _Identity, clock: Clock) -> JwtVer
     return JwtVerifier(identity.keys, rules, clock)
 
 
+def _peers(config: Config) -> _Peers:
+    """Raise ValueError for an address that is none. Connections are made by the first calls."""
+    peers = _Peers()
+    if config.inventory is not None:
+        peers = _inventory_peer(config.inventory)
+    if config.payment is not None:
+        payments = _payment_peer(config.payment)
+        peers = replace(peers, payments=payments, closers=(*peers.closers, payments.close))
+    return peers
+
+
+def _inventory_peer(config: InventoryConfig) -> _Peers:
+    budget = RetryBudget("inventory", RetryBudgetSettings(**asdict(config.retry)))
+    inventory = GrpcInventory(_BudgetedPeer(config.address, config.timeout_seconds, budget))
+    fields = asdict(config.circuit_breaker)
+    window_type = SlidingWindowType(fields.pop("sliding_window_type"))
+    breaker = CircuitBreaker(
+        "inventory", CircuitBreakerSettings(sliding_window_type=window_type, **fields), monotonic
+    )
+    breaker.subscribe(log_transitions)
+    bulkhead = Bulkhead("inventory", BulkheadSettings(**asdict(config.bulkhead)))
+    guarded = GuardedInventory(inventory, Admission(breaker, bulkhead), monotonic)
+    return _Peers(guarded, [breaker], closers=[inventory.close])
+
+
+def _payment_peer(config: PaymentConfig) -> GrpcPaymentVerifier:
+    budget = RetryBudget("payment", RetryBudgetSettings())
+    return GrpcPaymentVerifier(_BudgetedPeer(config.address, config.timeout_seconds, budget))
+
+
+class _BudgetedPeer:
+    """A peer whose calls pay for its second tries: the budget is the peer's own, for all callers."""
+
+    def __init__(self, address: str, timeout_seconds: float, budget: RetryBudget) -> None:
+        settings = PeerSettings(deadline_seconds=timeout_seconds)
+        self._budget = budget
+        self._peer = GrpcPeer(parse_address(address), settings, self)
+
+    def allow_retry(self) -> bool:
+        """Spend from the budget if it is not used up."""
+        return self._budget.try_spend()
+
+    async def call(self, path: str, request: Message, reply_type: type[Reply], *, repeatable: bool) -> Reply:
+        """Count the call, and make it."""
+        self._budget.record_call()
+        return await self._peer.call(path, request, reply_type, repeatable=repeatable)
+
+    async def close(self) -> None:
+        """Give back the connections; may be repeated."""
+        await self._peer.close()
+
+
+def _metrics(breakers: Sequence[CircuitBreaker]) -> Metrics:
+    metrics = Metrics()
+    for breaker in breakers:
+        metrics.watch_circuit_breaker(breaker.name, list(BreakerState), partial(getattr, breaker, "state"))
+    return metrics
+
+
 def _checks(
-    config: Config, database: Database, outbox: Outbox
-) -> Mapping[str, Callable[[], Awaitable[Component]]]:
-    return {
+    config: Config, database: Database, outbox: Outbox, breakers: Sequence[CircuitBreaker]
+) -> Mapping[str, Check]:
+    checks: dict[str, Check] = {
         "store": lambda: _check_store(database),
         "outbox": lambda: _check_outbox(outbox),
         "diskSpace": lambda: _check_disk(config.store.data_dir),
     }
+    return {**checks, "circuitBreakers": lambda: _check_breakers(breakers)} if breakers else checks
+
+
+async def _check_breakers(breakers: Sequence[CircuitBreaker]) -> Component:
+    """Tell each one's state; one that is not closed is a shared dependency's trouble, and drains nobody."""
+    details = {breaker.name: asdict(breaker.metrics()) for breaker in breakers}
+    is_closed = all(breaker.state is BreakerState.CLOSED for breaker in breakers)
+    return Component(ComponentStatus.UP if is_closed else ComponentStatus.UNKNOWN, details)
 
 
 async def _check_store(database: Database) -> Component:

@@ -101,9 +101,9 @@ def test_all_faults_are_told_at_once() -> None:
         APP_HOLD_SECONDS="0",
         APP_HTPT_PORT="1",
         SPRING_PROFILES_ACTIVE="prod",
-        GRPC_PORT="9000",
+        APP_MANAGEMENT_PORT="9000",
     )
-    for name in ("APP_HTTP_PORT", "APP_HOLD_SECONDS", "APP_HTPT_PORT", "profile prod", "GRPC_PORT"):
+    for name in ("APP_HTTP_PORT", "APP_HOLD_SECONDS", "APP_HTPT_PORT", "profile prod", "APP_MANAGEMENT_PORT"):
         assert len([fault for fault in faults if fault.startswith(name)]) == 1, name
     assert len(faults) == 5
 
@@ -141,10 +141,10 @@ def test_set_but_empty_is_a_fault(setting: Setting) -> None:
         ("APP_SQLITE_SYNCHRONOUS", ["OFF", "full"]),
         ("AWS_REGION", ["seoul", "AP-NORTHEAST-2"]),
         ("APP_HOLD_SECONDS", ["0", "1801", "1.5"]),
-        ("APP_HOLD_GRACE_SECONDS", ["0", "1501"]),
+        ("APP_HOLD_GRACE_SECONDS", ["4", "1501"]),
         ("APP_HOLD_MAX_SECONDS", ["0", "1801"]),
         ("APP_SQLITE_COMMIT_DELAY_MILLISECONDS", ["-1", "101", "0.5"]),
-        ("APP_HOLD_MAX_EXTENSIONS", ["-1", "101"]),
+        ("APP_HOLD_MAX_EXTENSIONS", ["-1", "11"]),
         ("APP_RELAY_MAX_ATTEMPTS", ["0", "101"]),
         ("APP_RELAY_BACKOFF_SECONDS", ["0", "61"]),
         ("JWT_ISSUER_URI", ["https://a b", "x" * 2049]),
@@ -156,8 +156,28 @@ def test_set_but_empty_is_a_fault(setting: Setting) -> None:
         ("AWS_EVENTBRIDGE_BUS_NAME", ["a b", "x" * 257]),
         (
             "INVENTORY_GRPC_ADDRESS",
-            ["inventory", "inventory:0", "inventory:99999", ":9090", "a b:1", "-a:1", "a" * 254 + ":1"],
+            [
+                *("inventory", "inventory:0", "inventory:99999", ":9090", "a b:1", "-a:1", "a" * 254 + ":1"),
+                *("ftp://inventory:9090", "grpcs://inventory", "::1:9090", "http://u:p@inventory:9090"),
+            ],
         ),
+        ("APP_PAYMENT_TIMELIMITER_TIMEOUT_DURATION_MILLISECONDS", ["9", "10001", "0.5"]),
+        ("APP_INVENTORY_TIMELIMITER_TIMEOUT_DURATION_MILLISECONDS", ["9", "10001", "0.5"]),
+        ("APP_INVENTORY_CIRCUITBREAKER_FAILURE_RATE_THRESHOLD", ["0", "101", "half"]),
+        ("APP_INVENTORY_CIRCUITBREAKER_SLOW_CALL_RATE_THRESHOLD", ["0", "100.5"]),
+        ("APP_INVENTORY_CIRCUITBREAKER_SLOW_CALL_DURATION_THRESHOLD_MILLISECONDS", ["0", "600001"]),
+        ("APP_INVENTORY_CIRCUITBREAKER_SLIDING_WINDOW_TYPE", ["time_based", "BOTH"]),
+        ("APP_INVENTORY_CIRCUITBREAKER_SLIDING_WINDOW_SIZE", ["0", "10001"]),
+        ("APP_INVENTORY_CIRCUITBREAKER_MINIMUM_NUMBER_OF_CALLS", ["0", "1000001"]),
+        ("APP_INVENTORY_CIRCUITBREAKER_WAIT_DURATION_IN_OPEN_STATE_SECONDS", ["0", "1001"]),
+        ("APP_INVENTORY_CIRCUITBREAKER_PERMITTED_NUMBER_OF_CALLS_IN_HALF_OPEN_STATE", ["0", "10001"]),
+        ("APP_INVENTORY_CIRCUITBREAKER_MAX_WAIT_DURATION_IN_HALF_OPEN_STATE_SECONDS", ["-1", "1001"]),
+        ("APP_INVENTORY_CIRCUITBREAKER_AUTOMATIC_TRANSITION_FROM_OPEN_TO_HALF_OPEN_ENABLED", ["1", "True"]),
+        ("APP_INVENTORY_BULKHEAD_MAX_CONCURRENT_CALLS", ["0", "10001"]),
+        ("APP_INVENTORY_BULKHEAD_MAX_WAIT_DURATION_MILLISECONDS", ["-1", "10001"]),
+        ("APP_INVENTORY_RETRY_TOKEN_RATIO", ["-1", "1.1"]),
+        ("APP_INVENTORY_RETRY_MIN_RETRIES_PER_SECOND", ["-1", "10001"]),
+        ("APP_INVENTORY_RETRY_WINDOW_SECONDS", ["0", "3601"]),
         ("GRPC_PORT", ["0"]),
         ("APP_GRPC_TRUSTED", ["yes"]),
         ("OTLP_ENDPOINT", ["otel:4318", "http://user:hunter2@otel/"]),

@@ -33,7 +33,7 @@ def faults_of(environ: dict[str, str]) -> list[str]:
 def test_the_documents_environment_is_understood_and_refused_for_what_is_not_built_alone() -> None:
     faults = faults_of(DOCUMENT)
 
-    assert len(faults) == 4
+    assert len(faults) == 3
     assert all("not part of this release" in fault for fault in faults)
     assert faults[0] == (
         "APP_DYNAMODB_TABLES_RESERVATIONS, APP_DYNAMODB_TABLES_ORDERS, APP_DYNAMODB_TABLES_IDEMPOTENCY,"
@@ -53,10 +53,6 @@ def test_a_region_alone_is_harmless() -> None:
         ("DYNAMODB_ENDPOINT", "http://localhost:8000", "the DynamoDB runtime"),
         ("AWS_EVENTBRIDGE_BUS_NAME", "dev-events", "the EventBridge bus"),
         ("EVENTBRIDGE_ENDPOINT", "http://localhost:4566", "the EventBridge bus"),
-        ("INVENTORY_GRPC_ADDRESS", "[::1]:9090", "the gRPC inventory"),
-        ("PAYMENT_GRPC_ADDRESS", "payment:9090", "the gRPC payment verifier"),
-        ("GRPC_PORT", "9090", "the gRPC server"),
-        ("APP_GRPC_TRUSTED", "false", "the gRPC server"),
         ("OTLP_ENDPOINT", "https://otel/v1/metrics", "the export of telemetry"),
         ("APP_MANAGEMENT_PORT", "9091", "a port of its own for the actuator"),
         ("APP_STATUS_SHARDS", "2", "more than one status shard"),

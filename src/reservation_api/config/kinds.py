@@ -12,6 +12,11 @@ import msgspec
 _HOST_NAME = re.compile(
     r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}))*\Z"
 )
+_PEER = re.compile(
+    r"(?:(?P<scheme>grpcs?|https?|dns)://(?:/(?=.))?)?"
+    r"(?P<host>[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])"
+    r"(?::(?P<port>[0-9]{1,5}))?/?"
+)
 _HIGHEST_PORT = 65535
 
 
@@ -70,6 +75,28 @@ class Seconds:
 
 
 @dataclass(frozen=True, slots=True)
+class Number:
+    """A number within bounds; fractions are fine."""
+
+    lowest: float
+    highest: float
+
+    @property
+    def hint(self) -> str:
+        """The bounds."""
+        return f"{self.lowest:g} to {self.highest:g}, fractions too"
+
+    def parse(self, text: str) -> float:
+        """Return the number; raises ValueError."""
+        if (
+            not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", text)
+            or not self.lowest <= float(text) <= self.highest
+        ):
+            raise ValueError(f"must be a number from {self.lowest:g} to {self.highest:g}")
+        return float(text)
+
+
+@dataclass(frozen=True, slots=True)
 class Choice:
     """One of a few words."""
 
@@ -115,17 +142,17 @@ class IpAddress:
 
 
 class Address:
-    """`host:port`."""
+    """Where a gRPC peer is: plain text, or TLS by its scheme. The adapter that connects reads it again."""
 
-    hint = "`host:port`"
+    hint = "`host:port`; `grpcs://host:port` or `https://host` for TLS"
 
     def parse(self, text: str) -> str:
         """Return the address; raises ValueError."""
-        host, colon, port = text.rpartition(":")
-        bare = host.removeprefix("[").removesuffix("]")
-        if not colon or not _is_host(bare) or not port.isascii() or not port.isdigit():
-            raise ValueError("must be host:port")
-        if not 1 <= int(port[:6]) <= _HIGHEST_PORT:
+        match = _PEER.fullmatch(text)
+        if match is None or not _is_host(match["host"].strip("[]")):
+            raise ValueError("must be host:port, or grpcs://host:port for TLS")
+        port = match["port"] or ("443" if match["scheme"] == "https" else "0")
+        if not 1 <= int(port) <= _HIGHEST_PORT:
             raise ValueError(f"must be host:port with a port from 1 to {_HIGHEST_PORT}")
         return text
 

@@ -3,11 +3,11 @@
 import difflib
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from reservation_api.application.relay import RetryPolicy
 from reservation_api.config.kinds import Anything, is_loopback, split_url, without_password
+from reservation_api.config.peers import grpc_of, inventory_of, payment_of, peer_faults, peer_notes
 from reservation_api.config.settings import DEV_DEFAULTS, LATER, SETTINGS, LaterFeature, Setting
 from reservation_api.config.tree import (
     PROD,
@@ -24,6 +24,7 @@ from reservation_api.config.tree import (
     Secret,
     StoreConfig,
 )
+from reservation_api.config.values import Values
 from reservation_api.domain.reservation import HoldPolicy
 
 NO_DEFAULTS: Mapping[str, str] = {}
@@ -33,21 +34,6 @@ AWS_RUNTIME = ("AWS_REGION", "AWS_EVENTBRIDGE_BUS_NAME", "INVENTORY_GRPC_ADDRESS
 _OURS = "APP_"
 _IDENTITY = "JWT_"
 _MAX_SHOWN_CHARACTERS = 60
-
-
-@dataclass(frozen=True, slots=True)
-class _Values:
-    """The values that could be read, and the names that the environment has set, good or not."""
-
-    by_name: Mapping[str, Any]
-    names_set: frozenset[str]
-
-    def get(self, name: str) -> Any:
-        """Return the value; None if there is none, or it is faulty."""
-        return self.by_name.get(name)
-
-    def has(self, name: str) -> bool:
-        return name in self.names_set
 
 
 def load_environment(*, dev: bool = False) -> Config:
@@ -61,6 +47,7 @@ def load(environ: Mapping[str, str], defaults: Mapping[str, str] = NO_DEFAULTS) 
     values = _read_values(environ, defaults, faults)
     faults += _identity_faults(values)
     faults += _cross_faults(values)
+    faults += peer_faults(values)
     faults += _half_set(values)
     for feature in LATER:
         faults += _not_built(feature, values)
@@ -69,7 +56,7 @@ def load(environ: Mapping[str, str], defaults: Mapping[str, str] = NO_DEFAULTS) 
     return _tree(values)
 
 
-def _read_values(environ: Mapping[str, str], defaults: Mapping[str, str], faults: list[str]) -> _Values:
+def _read_values(environ: Mapping[str, str], defaults: Mapping[str, str], faults: list[str]) -> Values:
     by_name: dict[str, Any] = {}
     for setting in SETTINGS.values():
         text = environ.get(setting.name, defaults.get(setting.name, setting.default))
@@ -79,7 +66,7 @@ def _read_values(environ: Mapping[str, str], defaults: Mapping[str, str], faults
             by_name[setting.name] = _parse(setting, text)
         except ValueError as error:
             faults.append(f"{setting.name} {error}{_shown(setting, text)}")
-    return _Values(by_name, frozenset(SETTINGS.keys() & environ.keys()))
+    return Values(by_name, frozenset(SETTINGS.keys() & environ.keys()))
 
 
 def _parse(setting: Setting, text: str) -> Any:
@@ -108,7 +95,7 @@ def _unknown_names(environ: Mapping[str, str]) -> Iterator[str]:
             yield f"{name} is no setting{hint}"
 
 
-def _identity_faults(values: _Values) -> Iterator[str]:
+def _identity_faults(values: Values) -> Iterator[str]:
     keys = [name for name in ("JWT_JWKS", "JWT_JWKS_FILE") if values.has(name)]
     if len(keys) > 1:
         yield "JWT_JWKS and JWT_JWKS_FILE are both set: the keys come from one place"
@@ -129,7 +116,7 @@ def _may_be_asked(issuer: str) -> bool:
     return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
 
 
-def _cross_faults(values: _Values) -> Iterator[str]:
+def _cross_faults(values: Values) -> Iterator[str]:
     hold, longest = values.get("APP_HOLD_SECONDS"), values.get("APP_HOLD_MAX_SECONDS")
     if hold is not None and longest is not None and longest < hold:
         yield f"APP_HOLD_MAX_SECONDS ({longest}) must not be less than APP_HOLD_SECONDS ({hold})"
@@ -140,16 +127,16 @@ def _cross_faults(values: _Values) -> Iterator[str]:
             f" after APP_DRAIN_SECONDS ({drain:g})"
         )
     is_prod = PROD in (values.get("SPRING_PROFILES_ACTIVE") or ())
-    if is_prod and not values.has("APP_PAYMENT_VERIFIER"):
+    if is_prod and not values.has("APP_PAYMENT_VERIFIER") and not values.has("PAYMENT_GRPC_ADDRESS"):
         yield (
-            "profile prod does not believe payment intents by default: APP_PAYMENT_VERIFIER=trusting"
-            " asks for it by name"
+            "profile prod does not believe payment intents by default: PAYMENT_GRPC_ADDRESS names who knows,"
+            " APP_PAYMENT_VERIFIER=trusting asks for belief by name"
         )
     if values.has("APP_PAYMENT_VERIFIER") and values.has("PAYMENT_GRPC_ADDRESS"):
         yield "APP_PAYMENT_VERIFIER and PAYMENT_GRPC_ADDRESS are both set: payments have one verifier"
 
 
-def _half_set(values: _Values) -> Iterator[str]:
+def _half_set(values: Values) -> Iterator[str]:
     """Find branches of the AWS runtime that are begun and not finished."""
     tables = [name for name in SETTINGS if name.startswith("APP_DYNAMODB_TABLES_")]
     needed = {
@@ -157,7 +144,6 @@ def _half_set(values: _Values) -> Iterator[str]:
         "DYNAMODB_ENDPOINT": (["DYNAMODB_ENDPOINT"], tables),
         "EVENTBRIDGE_ENDPOINT": (["EVENTBRIDGE_ENDPOINT"], ("AWS_EVENTBRIDGE_BUS_NAME",)),
         "AWS_EVENTBRIDGE_BUS_NAME": (["AWS_EVENTBRIDGE_BUS_NAME"], ("AWS_REGION",)),
-        "APP_GRPC_TRUSTED": (["APP_GRPC_TRUSTED"], ("GRPC_PORT",)),
     }
     for begun, (triggers, names) in needed.items():
         missing = [name for name in names if not values.has(name)]
@@ -165,7 +151,7 @@ def _half_set(values: _Values) -> Iterator[str]:
             yield f"{begun} needs {', '.join(missing)} too"
 
 
-def _not_built(feature: LaterFeature, values: _Values) -> Iterator[str]:
+def _not_built(feature: LaterFeature, values: Values) -> Iterator[str]:
     names = [
         setting.name
         for setting in feature.settings
@@ -183,7 +169,7 @@ def _harmless(setting: Setting) -> Any:
     return None if setting.default is None else setting.kind.parse(setting.default)
 
 
-def _tree(values: _Values) -> Config:
+def _tree(values: Values) -> Config:
     return Config(
         profiles=values.get("SPRING_PROFILES_ACTIVE"),
         http=HttpConfig(values.get("APP_HTTP_HOST"), values.get("APP_HTTP_PORT")),
@@ -213,11 +199,14 @@ def _tree(values: _Values) -> Config:
             audience=values.get("APP_JWT_AUDIENCE"),
             clock_skew_seconds=values.get("APP_JWT_CLOCK_SKEW_SECONDS"),
         ),
+        grpc=grpc_of(values),
+        inventory=inventory_of(values),
+        payment=payment_of(values),
         notes=tuple(_notes(values)),
     )
 
 
-def _identity_source(values: _Values) -> IdentitySource:
+def _identity_source(values: Values) -> IdentitySource:
     issuer = values.get("JWT_ISSUER_URI")
     if issuer is None:
         return EmbeddedKeys(values.get("APP_DATA_DIR") / ISSUER_KEY_FILE)
@@ -228,6 +217,7 @@ def _identity_source(values: _Values) -> IdentitySource:
     return PublishedKeys(issuer)
 
 
-def _notes(values: _Values) -> Iterator[str]:
+def _notes(values: Values) -> Iterator[str]:
     if values.has("JVM_OPTS"):
         yield "JVM_OPTS is ignored: there is no JVM"
+    yield from peer_notes(values)

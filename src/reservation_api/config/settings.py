@@ -12,6 +12,7 @@ from reservation_api.config.kinds import (
     IpAddress,
     KeySet,
     Kind,
+    Number,
     Pattern,
     Profiles,
     Seconds,
@@ -22,7 +23,11 @@ from reservation_api.config.kinds import (
 _PORT = WholeNumber(1, 65535)
 _TABLE = Pattern(r"[A-Za-z0-9_.-]{3,255}", "a DynamoDB table name")
 
+_BREAKER = "APP_INVENTORY_CIRCUITBREAKER"
+
 _LONGEST_HOLD = 1800
+_SHORTEST_GRACE = 5
+"""More than what two processes' clocks may differ, or one would give away what the other has just confirmed."""
 _LONGEST_GRACE = 1500
 """Hold and grace together stay below the hour for which the inventory remembers an id that is over."""
 
@@ -101,7 +106,7 @@ HOLDS = (
     Setting("APP_HOLD_SECONDS", WholeNumber(1, _LONGEST_HOLD), "How long seats are held.", "60"),
     Setting(
         "APP_HOLD_GRACE_SECONDS",
-        WholeNumber(1, _LONGEST_GRACE),
+        WholeNumber(_SHORTEST_GRACE, _LONGEST_GRACE),
         "How much longer the inventory keeps them, for a confirm that is under way.",
         "60",
     ),
@@ -111,7 +116,7 @@ HOLDS = (
         "How long at most from creation, extensions included.",
         "300",
     ),
-    Setting("APP_HOLD_MAX_EXTENSIONS", WholeNumber(0, 100), "How often a hold may be extended.", "2"),
+    Setting("APP_HOLD_MAX_EXTENSIONS", WholeNumber(0, 10), "How often a hold may be extended.", "2"),
 )
 
 RELAY = (
@@ -160,6 +165,130 @@ IDENTITY = (
     ),
 )
 
+GRPC = (
+    Setting("GRPC_PORT", _PORT, "The port of gRPC, at the address of HTTP; 8011 in `dev`, else none."),
+    Setting(
+        "APP_GRPC_TRUSTED",
+        Choice(("true", "false")),
+        "Whether whoever reaches the port of gRPC may speak for any user: for networks of gateways only.",
+        "false",
+    ),
+)
+
+PAYMENT = (
+    Setting("PAYMENT_GRPC_ADDRESS", Address(), "The payment service, which says what is paid for."),
+    Setting(
+        "APP_PAYMENT_TIMELIMITER_TIMEOUT_DURATION_MILLISECONDS",
+        WholeNumber(10, 10_000),
+        "How long it may take to answer, a second try included.",
+        "250",
+    ),
+)
+
+INVENTORY = (
+    Setting(
+        "INVENTORY_GRPC_ADDRESS",
+        Address(),
+        "The inventory service; without it the built-in inventory is used.",
+    ),
+    Setting(
+        "APP_INVENTORY_TIMELIMITER_TIMEOUT_DURATION_MILLISECONDS",
+        WholeNumber(10, 10_000),
+        "How long it may take to answer, a second try included.",
+        "250",
+    ),
+    Setting(
+        f"{_BREAKER}_FAILURE_RATE_THRESHOLD",
+        Number(1, 100),
+        "At this percentage of unanswered calls it is left alone for a while: holds get 503 at once.",
+        "50",
+    ),
+    Setting(
+        f"{_BREAKER}_SLOW_CALL_RATE_THRESHOLD",
+        Number(1, 100),
+        "The same at this percentage of slow calls.",
+        "100",
+    ),
+    Setting(
+        f"{_BREAKER}_SLOW_CALL_DURATION_THRESHOLD_MILLISECONDS",
+        WholeNumber(1, 600_000),
+        "What a slow call is; above the time limit none is: an inventory that answers late still sells.",
+        "60000",
+    ),
+    Setting(
+        f"{_BREAKER}_SLIDING_WINDOW_TYPE",
+        Choice(("TIME_BASED", "COUNT_BASED")),
+        "Whether the last seconds count or the last calls; a sale makes 100 calls in a tenth of a second,"
+        " too short to judge by.",
+        "TIME_BASED",
+    ),
+    Setting(
+        f"{_BREAKER}_SLIDING_WINDOW_SIZE",
+        WholeNumber(1, 10_000),
+        "How many seconds or calls; 10 seconds outlast a hiccup and are soon over.",
+        "10",
+    ),
+    Setting(
+        f"{_BREAKER}_MINIMUM_NUMBER_OF_CALLS", WholeNumber(1, 1_000_000), "Fewer are not judged by.", "100"
+    ),
+    Setting(
+        f"{_BREAKER}_WAIT_DURATION_IN_OPEN_STATE_SECONDS",
+        Number(0.1, 1_000),
+        "How long it is left alone; shorter than the grace of holds.",
+        "30",
+    ),
+    Setting(
+        f"{_BREAKER}_PERMITTED_NUMBER_OF_CALLS_IN_HALF_OPEN_STATE",
+        WholeNumber(1, 10_000),
+        "How many calls try it then; they decide.",
+        "10",
+    ),
+    Setting(
+        f"{_BREAKER}_MAX_WAIT_DURATION_IN_HALF_OPEN_STATE_SECONDS",
+        Number(0, 1_000),
+        "How long they may take altogether, or it is left alone again; 0: as long as they take.",
+        "0",
+    ),
+    Setting(
+        f"{_BREAKER}_AUTOMATIC_TRANSITION_FROM_OPEN_TO_HALF_OPEN_ENABLED",
+        Choice(("true", "false")),
+        "Whether the state changes when somebody looks, not only when a call comes.",
+        "false",
+    ),
+    Setting(
+        "APP_INVENTORY_BULKHEAD_MAX_CONCURRENT_CALLS",
+        WholeNumber(1, 10_000),
+        "Calls under way at once from one process: 2,000 a second at 250 ms each, more than a core makes, and"
+        " half the requests that a process takes in.",
+        "500",
+    ),
+    Setting(
+        "APP_INVENTORY_BULKHEAD_MAX_WAIT_DURATION_MILLISECONDS",
+        WholeNumber(0, 10_000),
+        "How long a call may wait for another to end; 0: it gets 503 at once.",
+        "0",
+    ),
+    Setting(
+        "APP_INVENTORY_RETRY_TOKEN_RATIO",
+        Number(0, 1),
+        "Second tries for each call, within the window: 0.2 is one for five.",
+        "0.2",
+    ),
+    Setting(
+        "APP_INVENTORY_RETRY_MIN_RETRIES_PER_SECOND",
+        WholeNumber(0, 10_000),
+        "Second tries allowed however few calls there are.",
+        "10",
+    ),
+    Setting(
+        "APP_INVENTORY_RETRY_WINDOW_SECONDS",
+        WholeNumber(1, 3_600),
+        "Over how many seconds tries are counted.",
+        "10",
+    ),
+)
+"""By Resilience4j's names, the unit at the end; its defaults or the original's, unless a meaning says why."""
+
 LATER = (
     LaterFeature(
         "the DynamoDB runtime is",
@@ -185,26 +314,6 @@ LATER = (
         ),
     ),
     LaterFeature(
-        "the gRPC inventory is",
-        "to use the built-in inventory",
-        (Setting("INVENTORY_GRPC_ADDRESS", Address(), "The inventory service."),),
-    ),
-    LaterFeature(
-        "the gRPC payment verifier is",
-        "to believe payment intents",
-        (Setting("PAYMENT_GRPC_ADDRESS", Address(), "The payment service."),),
-    ),
-    LaterFeature(
-        "the gRPC server is",
-        "to serve HTTP alone",
-        (
-            Setting("GRPC_PORT", _PORT, "The port of gRPC."),
-            Setting(
-                "APP_GRPC_TRUSTED", Choice(("true", "false")), "Whether gRPC callers speak for their users."
-            ),
-        ),
-    ),
-    LaterFeature(
         "the export of telemetry over OTLP is",
         "and scrape /actuator/prometheus",
         (Setting("OTLP_ENDPOINT", Url(), "Where to send metrics."),),
@@ -221,10 +330,14 @@ LATER = (
     ),
 )
 
-BUILT = (*SERVER, *STORE, *HOLDS, *RELAY, *IDENTITY)
+BUILT = (*SERVER, *STORE, *HOLDS, *RELAY, *IDENTITY, *GRPC, *PAYMENT, *INVENTORY)
 SETTINGS: Mapping[str, Setting] = {
     setting.name: setting
     for setting in (*BUILT, *(setting for feature in LATER for setting in feature.settings))
 }
-DEV_DEFAULTS: Mapping[str, str] = {"APP_HTTP_HOST": "127.0.0.1", "APP_DRAIN_SECONDS": "0"}
-"""What `dev` takes instead of the defaults: nobody else's traffic, and no waiting for a balancer."""
+DEV_DEFAULTS: Mapping[str, str] = {
+    "APP_HTTP_HOST": "127.0.0.1",
+    "APP_DRAIN_SECONDS": "0",
+    "GRPC_PORT": "8011",
+}
+"""What `dev` takes instead of the defaults: nobody else's traffic, no waiting for a balancer, gRPC too."""

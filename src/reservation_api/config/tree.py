@@ -95,6 +95,69 @@ class StoreConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class GrpcConfig:
+    """The gRPC server, at the address of HTTP."""
+
+    port: int
+    is_trusted: bool
+    """Whoever reaches the port may speak for any user."""
+    is_asked_for: bool
+    """False: only `dev`'s default, and not worth failing for."""
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitBreakerConfig:
+    """By Resilience4j's names; rates are percentages."""
+
+    failure_rate_threshold: float
+    slow_call_rate_threshold: float
+    slow_call_duration_threshold_seconds: float
+    sliding_window_type: Literal["TIME_BASED", "COUNT_BASED"]
+    sliding_window_size: int
+    minimum_number_of_calls: int
+    wait_duration_in_open_state_seconds: float
+    permitted_number_of_calls_in_half_open_state: int
+    max_wait_duration_in_half_open_state_seconds: float
+    automatic_transition_from_open_to_half_open_enabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BulkheadConfig:
+    """How many calls may be under way at once."""
+
+    max_concurrent_calls: int
+    max_wait_duration_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class RetryBudgetConfig:
+    """How many calls may be made a second time."""
+
+    token_ratio: float
+    min_retries_per_second: int
+    window_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class InventoryConfig:
+    """The inventory service and how it is called."""
+
+    address: str
+    timeout_seconds: float
+    circuit_breaker: CircuitBreakerConfig
+    bulkhead: BulkheadConfig
+    retry: RetryBudgetConfig
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentConfig:
+    """The payment service and how it is called."""
+
+    address: str
+    timeout_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class ProcessConfig:
     """How processes live and end."""
 
@@ -115,6 +178,12 @@ class Config:
     hold: HoldPolicy
     relay: RetryPolicy
     identity: IdentityConfig
+    grpc: GrpcConfig | None
+    """None: HTTP alone."""
+    inventory: InventoryConfig | None
+    """None: the built-in one, in the store's file."""
+    payment: PaymentConfig | None
+    """None: every payment intent is believed."""
     notes: tuple[str, ...] = ()
     """What was taken but does nothing: to be logged once."""
 

@@ -1,11 +1,12 @@
 """The process's metrics: their names in one place, and their readings for Prometheus and the actuator."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, GCCollector, Histogram, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
-from prometheus_client.metrics_core import Metric
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
 from reservation_api.domain.reservation import Status
@@ -13,6 +14,9 @@ from reservation_api.domain.reservation import Status
 RESERVATION_STATUS_COUNT = "ReservationStatusCount"
 API_LATENCY = "APILatency"
 """Document section 4.1 names these two."""
+
+CIRCUIT_BREAKER_STATE = "resilience4j_circuitbreaker_state"
+"""As Resilience4j has it, so that its dashboards fit: 1 for the state a breaker is in, 0 for the others."""
 
 LATENCY_BUCKETS_MILLISECONDS = (1, 2, 5, 10, 20, 40, 60, 80, 100, 120, 160, 250, 500, 1000, 2500, 10_000)
 """120 is the promise (P95, document section 4.2): a bucket ends there, so that it can be checked."""
@@ -70,6 +74,10 @@ class Metrics:
         """Return the histogram of one endpoint, to keep: binding is the dear part."""
         return self._latency.labels(endpoint)
 
+    def watch_circuit_breaker(self, name: str, states: Sequence[str], state_of: Callable[[], str]) -> None:
+        """Show a breaker's state, asked for whenever somebody looks; once for each process."""
+        self.registry.register(_BreakerStates(name, states, state_of))
+
     def exposition(self) -> bytes:
         """Return everything in Prometheus' text format, of the type CONTENT_TYPE."""
         return generate_latest(self.registry)
@@ -84,6 +92,25 @@ class Metrics:
             if metric.name == name:
                 return _reading(metric, tag)
         return None
+
+
+class _BreakerStates(Collector):
+    """Reads the state at each scrape: nobody has to keep a gauge in step with it."""
+
+    def __init__(self, name: str, states: Sequence[str], state_of: Callable[[], str]) -> None:
+        self._name = name
+        self._states = states
+        self._state_of = state_of
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the family, a sample for each state."""
+        present = self._state_of()
+        family = GaugeMetricFamily(
+            CIRCUIT_BREAKER_STATE, "The states of the circuit breaker.", labels=["name", "state"]
+        )
+        for state in self._states:
+            family.add_metric([self._name, state.lower()], float(state == present))
+        yield family
 
 
 def _reading(metric: Metric, tag: tuple[str, str] | None) -> Reading | None:

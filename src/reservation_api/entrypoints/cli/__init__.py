@@ -8,6 +8,7 @@ import click
 from reservation_api.entrypoints.cli.documents import config, openapi, schemas
 from reservation_api.entrypoints.cli.events import events
 from reservation_api.entrypoints.cli.faults import ReadableFaults
+from reservation_api.entrypoints.cli.inventory import inventory
 from reservation_api.entrypoints.cli.outbox import outbox
 from reservation_api.entrypoints.cli.run import dev, serve, worker
 from reservation_api.entrypoints.cli.token import token
@@ -22,5 +23,5 @@ def main() -> None:
     """
 
 
-for command in (serve, worker, dev, token, events, outbox, config, openapi, schemas):
+for command in (serve, worker, dev, token, events, outbox, inventory, config, openapi, schemas):
     main.add_command(command)

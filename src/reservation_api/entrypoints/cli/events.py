@@ -20,6 +20,7 @@ from reservation_api.adapters.sqlite.venues import (
     read_plan,
 )
 from reservation_api.bootstrap import Service
+from reservation_api.config import ConfigError
 from reservation_api.domain.values import EventId
 from reservation_api.entrypoints.cli.session import with_service
 
@@ -118,6 +119,14 @@ def _section(event_id: str, currency: str, text: str) -> SectionPlan:
 
 
 def _load(plan: VenuePlan) -> None:
-    is_new = with_service(lambda service: load_event(service.database, plan), may_create=True)
+    is_new = with_service(lambda service: _load_into(service, plan), may_create=True)
     what = "is on sale" if is_new else "was on sale already, with these very seats"
     click.echo(f"{plan.event_id} {what}: {plan.seat_count} seats")
+
+
+async def _load_into(service: Service, plan: VenuePlan) -> bool:
+    if service.config.inventory is not None:
+        raise ConfigError(
+            ["INVENTORY_GRPC_ADDRESS is set: events go on sale where that inventory has its data, without it"]
+        )
+    return await load_event(service.database, plan)

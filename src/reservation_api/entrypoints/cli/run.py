@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -13,7 +14,7 @@ from reservation_api.bootstrap import open_database
 from reservation_api.config import Config, load_environment
 from reservation_api.entrypoints.cli.welcome import welcome
 from reservation_api.entrypoints.processes.fleet import LIFELINE_OPTION, run_fleet
-from reservation_api.entrypoints.processes.port import check_port
+from reservation_api.entrypoints.processes.port import PortUnavailableError, check_port
 from reservation_api.entrypoints.processes.serving import Role, run_process
 from reservation_api.telemetry.logs import configure_logs
 
@@ -31,14 +32,14 @@ _log = logging.getLogger(__name__)
 @click.option(LIFELINE_OPTION, type=int, hidden=True)
 @click.option("--child", type=int, hidden=True)
 def serve(workers: int | None, lifeline: int | None, child: int | None) -> None:
-    """Serve HTTP. Expiry and retries are for `worker`, which wants to run beside it."""
+    """Serve HTTP, and gRPC on GRPC_PORT. Expiry and retries are for `worker`: run one beside it."""
     config = load_environment()
-    _configure_logs(config, "serve", child)
-    if lifeline is None:  # a child shares its port with the others, so that it is taken
-        check_port(config.http.host, config.http.port)
+    configure_process_logs(config, "serve", child)
+    if lifeline is None:  # a child shares its ports with the others, so that they are taken
+        _check_ports(config)
     count = workers or config.process.workers
     if count == 1:
-        _run(run_process(config, Role(serves_http=True, lifeline=lifeline)))
+        _run(run_process(config, Role(serves=True, lifeline=lifeline)))
     else:
         _run(run_fleet(config, count))
 
@@ -47,7 +48,7 @@ def serve(workers: int | None, lifeline: int | None, child: int | None) -> None:
 def worker() -> None:
     """Expire holds, deliver what the fast relay has left, delete what is over. Run one or several."""
     config = load_environment()
-    _configure_logs(config, "worker")
+    configure_process_logs(config, "worker")
     _run(run_process(config, Role(works=True)))
 
 
@@ -55,16 +56,16 @@ def worker() -> None:
 def dev() -> None:
     """Do everything in one process on this machine, with a demo event and a token."""
     config = load_environment(dev=True)
-    _configure_logs(config, "dev")
-    check_port(config.http.host, config.http.port)
+    configure_process_logs(config, "dev")
+    config = _without_a_grpc_port_that_is_taken(config)
+    _check_ports(config)
     _run(_dev(config))
 
 
 async def _dev(config: Config) -> None:
-    await _put_demo_on_sale(config)
-    await run_process(
-        config, Role(serves_http=True, works=True), lambda service: click.echo(welcome(service))
-    )
+    if config.inventory is None:
+        await _put_demo_on_sale(config)
+    await run_process(config, Role(serves=True, works=True), lambda service: click.echo(welcome(service)))
 
 
 async def _put_demo_on_sale(config: Config) -> None:
@@ -77,7 +78,27 @@ async def _put_demo_on_sale(config: Config) -> None:
         database.close()
 
 
-def _configure_logs(config: Config, process: str, child: int | None = None) -> None:
+def _check_ports(config: Config) -> None:
+    """Raise PortUnavailableError unless all that is to be listened on is free."""
+    check_port(config.http.host, config.http.port)
+    if config.grpc is not None:
+        check_port(config.http.host, config.grpc.port)
+
+
+def _without_a_grpc_port_that_is_taken(config: Config) -> Config:
+    """Do without gRPC if only its default port is in the way: a second `dev` has asked for no such thing."""
+    if config.grpc is None or config.grpc.is_asked_for:
+        return config
+    try:
+        check_port(config.http.host, config.grpc.port)
+    except PortUnavailableError as error:
+        _log.warning("no gRPC: %s; GRPC_PORT says where else", error)
+        return replace(config, grpc=None)
+    return config
+
+
+def configure_process_logs(config: Config, process: str, child: int | None = None) -> None:
+    """Log as JSON lines that name the process, and tell what the environment's notes are."""
     context: dict[str, Any] = {"process": process, "pid": os.getpid()}
     if child is not None:
         configure_logs(config.process.log_level, {**context, "child": child})

@@ -11,6 +11,7 @@ The reservation API is ready.
   API    {url}
   docs   {url}/docs
   health {url}/actuator/health
+  gRPC   {grpc}
   data   {data_dir}
 {trial}
 """
@@ -41,8 +42,12 @@ def welcome(service: Service) -> str:
     http = service.config.http
     host = f"[{http.host}]" if ":" in http.host else http.host
     url = f"http://{host}:{http.port}"
+    grpc = service.config.grpc
     return _WELCOME.format(
-        url=url, data_dir=service.config.store.data_dir.resolve(), trial=_trial(service, url)
+        url=url,
+        grpc="none" if grpc is None else f"{host}:{grpc.port}",
+        data_dir=service.config.store.data_dir.resolve(),
+        trial=_trial(service, url),
     )
 
 

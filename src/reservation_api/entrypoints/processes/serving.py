@@ -13,6 +13,7 @@ from reservation_api.application.health import Readiness
 from reservation_api.application.relay import FastRelay
 from reservation_api.bootstrap import Service, build
 from reservation_api.config import Config
+from reservation_api.entrypoints.grpc.reservation_server import ReservationServer, ReservationServerSettings
 from reservation_api.entrypoints.http.app import Api
 from reservation_api.entrypoints.http.granian_server import HttpServer
 from reservation_api.entrypoints.processes.lifeline import watch_lifeline
@@ -25,6 +26,8 @@ GARBAGE_THRESHOLDS = (20_000, 50, 1_000)
 """Requests leave no cycles to speak of, and a collection costs each a few microseconds: look seldom."""
 FLUSH_SECONDS = 5.0
 """For the rows of the last requests; what is left is in the outbox, and the slow path has it."""
+GRPC_STOP_SECONDS = 5.0
+"""For the gRPC calls under way when HTTP has finished; none takes longer unless its peers hang."""
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +42,8 @@ class ServerEndedError(Exception):
 class Role:
     """What a process does."""
 
-    serves_http: bool = False
+    serves: bool = False
+    """HTTP, and gRPC if it has a port."""
     works: bool = False
     """Does the background work: expiry, the relay's slow path, purges."""
     lifeline: int | None = None
@@ -61,7 +65,8 @@ async def run_process(config: Config, role: Role, on_ready: OnReady | None = Non
         await stages.enter_async_context(_fast_relay(service.fast_relay, shutdown))
         if role.works:
             await stages.enter_async_context(_background(service, shutdown))
-        if role.serves_http:
+        if role.serves:
+            await stages.enter_async_context(_grpc(service, shutdown, shares_port=role.lifeline is not None))
             await stages.enter_async_context(_http(service, shutdown))
         if on_ready is not None:
             on_ready(service)
@@ -113,6 +118,29 @@ async def _background(service: Service, shutdown: Shutdown) -> AsyncIterator[Non
         shutdown.enter("finishing background work")
         stopping.set()
         await task
+
+
+@asynccontextmanager
+async def _grpc(service: Service, shutdown: Shutdown, *, shares_port: bool) -> AsyncIterator[None]:
+    """Serve for longer than HTTP at both ends: its health follows the readiness that HTTP's stage sets.
+
+    So it says NOT_SERVING from SIGTERM on, serves while balancers look, and then refuses new calls.
+    """
+    grpc, host = service.config.grpc, service.config.http.host
+    if grpc is None:
+        yield
+        return
+    settings = ReservationServerSettings(grpc.port, host, grpc.is_trusted, shares_port=shares_port)
+    server = ReservationServer(service.use_cases, service.tokens, service.health, service.metrics, settings)
+    try:
+        await server.start()
+    except RuntimeError as error:
+        raise PortUnavailableError(host, grpc.port, OSError(str(error))) from error
+    try:
+        yield
+    finally:
+        shutdown.enter("finishing gRPC calls", lambda: server.in_flight)
+        await server.stop(GRPC_STOP_SECONDS)
 
 
 @asynccontextmanager

@@ -1,0 +1,85 @@
+"""`inventory`: the built-in inventory for other processes, and what any inventory must keep."""
+
+import asyncio
+from collections.abc import Sequence
+from ipaddress import ip_address
+
+import click
+import uvloop
+
+from reservation_api.bootstrap import connect_inventory
+from reservation_api.config import load_environment
+from reservation_api.domain.values import EventId
+from reservation_api.entrypoints.cli.run import configure_process_logs
+from reservation_api.entrypoints.grpc.inventory_check import Finding, check_inventory
+from reservation_api.entrypoints.processes.inventory import run_inventory
+from reservation_api.entrypoints.processes.port import check_port
+
+PORT = 9090
+"""Where the services of Traffic Tacos listen for gRPC."""
+MAX_TIMEOUT_MILLISECONDS = 60_000
+
+
+def _check_host(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    del context, parameter
+    try:
+        return str(ip_address(value))
+    except ValueError:
+        raise click.BadParameter("must be an IP address such as 127.0.0.1") from None
+
+
+@click.group()
+def inventory() -> None:
+    """Serve the built-in inventory over gRPC; check what an inventory must keep."""
+
+
+@inventory.command()
+@click.option("--host", default="127.0.0.1", show_default=True, callback=_check_host, help="Where to listen.")
+@click.option("--port", type=click.IntRange(1, 65535), default=PORT, show_default=True)
+def serve(host: str, port: int) -> None:
+    """Serve the inventory of APP_DATA_DIR over gRPC, as plain text: whoever reaches the port is served.
+
+    `events create` and `events import` on the same directory put events on sale.
+    """
+    config = load_environment()
+    configure_process_logs(config, "inventory")
+    check_port(host, port)
+    uvloop.run(run_inventory(config, host, port))
+
+
+@inventory.command()
+@click.argument("address")
+@click.option("--event", "event_id", required=True, help="An event for tests: one of its seats is sold.")
+@click.option(
+    "--timeout",
+    type=click.IntRange(1, MAX_TIMEOUT_MILLISECONDS),
+    default=250,
+    show_default=True,
+    metavar="MILLISECONDS",
+    help="How long it may take to answer.",
+)
+def check(address: str, event_id: str, timeout: int) -> None:
+    """Try each obligation on the inventory at ADDRESS, with seats of an event; fail if one is broken.
+
+    It takes a quarter of a minute and four seats, and other buyers would disturb it.
+    """
+    findings = asyncio.run(_check(address, EventId(event_id), timeout / 1000))
+    for finding in findings:
+        click.echo(_line(finding))
+    broken = sum(not finding.ok for finding in findings)
+    if broken:
+        raise click.ClickException(f"{broken} of {len(findings)} obligations are broken")
+
+
+async def _check(address: str, event_id: EventId, timeout_seconds: float) -> Sequence[Finding]:
+    peer, clock = connect_inventory(address, timeout_seconds)
+    try:
+        return await check_inventory(peer, event_id, clock)
+    finally:
+        await peer.close()
+
+
+def _line(finding: Finding) -> str:
+    return (
+        f"kept    {finding.obligation}" if finding.ok else f"BROKEN  {finding.obligation}: {finding.detail}"
+    )
