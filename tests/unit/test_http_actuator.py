@@ -72,7 +72,7 @@ async def test_an_own_failure_is_down() -> None:
     [
         (Readiness.STARTING, "OUT_OF_SERVICE", "OUT_OF_SERVICE", 503),
         (Readiness.ACCEPTING_TRAFFIC, "UP", "UP", 200),
-        (Readiness.REFUSING_TRAFFIC, "DOWN", "OUT_OF_SERVICE", 503),
+        (Readiness.REFUSING_TRAFFIC, "OUT_OF_SERVICE", "OUT_OF_SERVICE", 503),
     ],
 )
 async def test_readiness_is_the_processs_own_state(

@@ -9,9 +9,9 @@ from typing import Any
 class Readiness(StrEnum):
     """Spring Boot's readiness states: only the process's own state, never a shared dependency's."""
 
-    STARTING = "OUT_OF_SERVICE"
-    ACCEPTING_TRAFFIC = "UP"
-    REFUSING_TRAFFIC = "DOWN"
+    STARTING = "STARTING"
+    ACCEPTING_TRAFFIC = "ACCEPTING_TRAFFIC"
+    REFUSING_TRAFFIC = "REFUSING_TRAFFIC"
 
 
 class ComponentStatus(StrEnum):

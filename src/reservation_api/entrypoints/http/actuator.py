@@ -157,7 +157,7 @@ def _overall(readiness: Readiness, components: dict[str, Component]) -> str:
     """Count the process's own failures; UNKNOWN, a shared dependency's, drains nobody."""
     if any(part.status is ComponentStatus.DOWN for part in components.values()):
         return "DOWN"
-    return readiness.value
+    return _readiness_text(readiness)
 
 
 def _readiness_text(readiness: Readiness) -> str:
