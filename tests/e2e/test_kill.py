@@ -41,7 +41,7 @@ ROWS, SEATS_PER_ROW = 60, 40
 SETTINGS = {
     "APP_HOLD_SECONDS": "4",
     "APP_HOLD_MAX_SECONDS": "8",
-    "APP_HOLD_GRACE_SECONDS": "3",
+    "APP_HOLD_GRACE_SECONDS": "5",
 }
 """Short, so that holds expire while processes are down, and all within the test."""
 SERVE = ["serve", "--workers", "2"]

@@ -11,7 +11,7 @@ from tests.support.processes import Running, run_command, running, wait_until
 
 pytestmark = pytest.mark.e2e
 
-SHORT_HOLDS = {"APP_HOLD_SECONDS": "1", "APP_HOLD_GRACE_SECONDS": "1"}
+SHORT_HOLDS = {"APP_HOLD_SECONDS": "1", "APP_HOLD_GRACE_SECONDS": "5"}
 SEATS = ("events", "create", "evt_1", "--section", "A:1x10:1000")
 
 

@@ -102,7 +102,7 @@ async def test_a_data_directory_that_can_not_be_is_an_error_of_the_store_or_the_
 
 
 async def test_holds_last_as_configured(tmp_path: Path) -> None:
-    async with built(tmp_path, APP_HOLD_SECONDS="7", APP_HOLD_GRACE_SECONDS="3") as service:
+    async with built(tmp_path, APP_HOLD_SECONDS="7", APP_HOLD_GRACE_SECONDS="8") as service:
         await load_event(service.database, demo_plan())
         answer = await service.use_cases.hold(
             Command(ALICE, "k", "hash", "trace"), SeatsWanted(EventId("evt_demo"), 1)

@@ -27,7 +27,7 @@ _BREAKER = "APP_INVENTORY_CIRCUITBREAKER"
 
 _LONGEST_HOLD = 1800
 _SHORTEST_GRACE = 5
-"""More than what two processes' clocks may differ, or one would give away what the other has just confirmed."""
+"""More than what two clocks may differ, or one process would give away what another still holds."""
 _LONGEST_GRACE = 1500
 """Hold and grace together stay below the hour for which the inventory remembers an id that is over."""
 
