@@ -60,7 +60,10 @@ def to_iso(instant: datetime) -> str:
 
 def from_iso(text: str) -> datetime:
     """Read what `to_iso` wrote; raises ValueError for anything else that is not an ISO 8601 instant."""
-    return datetime.fromisoformat(text)
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise ValueError(f"an instant without a time zone: {text}")
+    return instant
 
 
 def whole_milliseconds(instant: datetime) -> datetime:

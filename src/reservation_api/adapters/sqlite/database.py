@@ -195,7 +195,9 @@ def _use_wal(connection: sqlite3.Connection) -> None:
     for _ in range(WAL_ATTEMPTS):
         try:
             connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError:
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
             time.sleep(WAL_PAUSE_SECONDS)
         else:
             return
@@ -253,7 +255,9 @@ def _resolve(jobs: list[_Job]) -> None:
     for job in jobs:
         if job.done.done():  # the caller was cancelled
             continue
-        if job.error is not None:
+        if isinstance(job.error, StopIteration):  # a future takes any error but this
+            job.done.set_exception(RuntimeError(repr(job.error)))
+        elif job.error is not None:
             job.done.set_exception(job.error)
         else:
             job.done.set_result(job.result)
