@@ -6,20 +6,31 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import grpc
+import grpc.aio
 import pytest
+from google.protobuf.empty_pb2 import Empty
 from tests.support.clock import FakeClock
 from tests.support.tokens import ABSENT, ISSUER, jwks, make_claims, make_key, mint
 
+from reservation_api.adapters.resilience.retry_budget import RetryBudget
+from reservation_api.adapters.resilience.settings import RetryBudgetSettings
 from reservation_api.adapters.sqlite.venues import demo_plan, load_event
 from reservation_api.application.command import Command
+from reservation_api.application.confirm import Payment
 from reservation_api.application.health import ComponentStatus
 from reservation_api.application.hold import SeatsWanted
-from reservation_api.bootstrap import Service, build, open_issuer
+from reservation_api.bootstrap import Service, _BudgetedPeer, build, open_issuer
 from reservation_api.config import ConfigError, load
-from reservation_api.domain.errors import StoreUnavailableError
-from reservation_api.domain.values import EventId, UserId
+from reservation_api.domain.errors import (
+    InventoryUnavailableError,
+    PaymentUnavailableError,
+    StoreUnavailableError,
+)
+from reservation_api.domain.values import EventId, PaymentIntentId, UserId
 from reservation_api.ports.identity import InvalidTokenError
 from reservation_api.ports.outbox import OutboxStatus
+from reservation_api.telemetry.metrics import CIRCUIT_BREAKER_STATE
 
 ALICE = UserId("alice")
 
@@ -149,3 +160,80 @@ async def test_a_store_that_can_not_be_read_is_down(tmp_path: Path) -> None:
 async def test_a_service_may_be_closed_twice(tmp_path: Path) -> None:
     async with built(tmp_path) as service:
         await service.close()
+
+
+NOBODY = {"INVENTORY_GRPC_ADDRESS": "127.0.0.1:1", "PAYMENT_GRPC_ADDRESS": "127.0.0.1:1"}
+"""No service of anybody's listens there: whoever connects is refused."""
+FOUR_CALLS = {"APP_INVENTORY_CIRCUITBREAKER_MINIMUM_NUMBER_OF_CALLS": "4"}
+
+
+async def fail_to_hold(service: Service, times: int) -> InventoryUnavailableError:
+    for n in range(times):
+        with pytest.raises(InventoryUnavailableError) as caught:
+            await service.use_cases.hold(
+                Command(ALICE, f"k{n}", "hash", "trace"), SeatsWanted(EventId("evt_demo"), 1)
+            )
+    return caught.value
+
+
+async def test_without_an_inventory_service_there_is_no_breaker_to_show(tmp_path: Path) -> None:
+    async with built(tmp_path) as service:
+        assert "circuitBreakers" not in await service.health.components()
+        assert CIRCUIT_BREAKER_STATE not in service.metrics.names()
+
+
+async def test_an_inventory_service_that_is_out_opens_the_breaker_which_shows_and_drains_nobody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with built(tmp_path, **NOBODY, **FOUR_CALLS) as service:
+        sound = (await service.health.components())["circuitBreakers"]
+        assert sound.status is ComponentStatus.UP
+        assert sound.details["inventory"]["state"] == "CLOSED"
+        closed = f'{CIRCUIT_BREAKER_STATE}{{name="inventory",state="closed"}}'
+        assert f"{closed} 1.0" in service.metrics.exposition().decode()
+
+        assert "gave no answer" in str(await fail_to_hold(service, 4))
+        refused = await fail_to_hold(service, 1)
+        assert "was not asked" in str(refused)
+        assert 29 < refused.data["retry_after_seconds"] <= 30
+
+        broken = (await service.health.components())["circuitBreakers"]
+        assert broken.status is ComponentStatus.UNKNOWN
+        assert broken.details["inventory"]["state"] == "OPEN"
+        exposed = service.metrics.exposition().decode()
+        assert f"{closed} 0.0" in exposed
+        assert f'{CIRCUIT_BREAKER_STATE}{{name="inventory",state="open"}} 1.0' in exposed
+        told = [(r.levelname, r.getMessage()) for r in caplog.records if "circuit breaker" in r.getMessage()]
+        assert told == [("WARNING", "circuit breaker inventory: CLOSED to OPEN")]
+
+
+async def test_second_tries_come_out_of_a_budget_that_calls_pay_for() -> None:
+    budget = RetryBudget("peer", RetryBudgetSettings(token_ratio=0.5, min_retries_per_second=0))
+    peer = _BudgetedPeer("127.0.0.1:1", 5.0, budget)
+    for _ in range(4):
+        with pytest.raises(grpc.aio.AioRpcError):
+            await peer.call("/x", Empty(), Empty, repeatable=True)
+    await peer.close()
+    spent = budget.metrics()
+    assert (spent.calls, spent.retries, spent.refused_retries) == (4, 2, 2)
+
+
+async def test_a_payment_service_is_asked_when_there_is_one(tmp_path: Path) -> None:
+    async with built(tmp_path, PAYMENT_GRPC_ADDRESS="127.0.0.1:1") as service:
+        await load_event(service.database, demo_plan())
+        held = await service.use_cases.hold(
+            Command(ALICE, "k1", "hash", "trace"), SeatsWanted(EventId("evt_demo"), 1)
+        )
+        assert held.reservation is not None
+        payment = Payment(held.reservation.reservation_id, PaymentIntentId("pi_1"))
+        with pytest.raises(PaymentUnavailableError):
+            await service.use_cases.confirm(Command(ALICE, "k2", "hash", "trace"), payment)
+
+
+async def test_closing_a_service_closes_its_channels(tmp_path: Path) -> None:
+    async with built(tmp_path, **NOBODY) as service:
+        await service.close()
+        with pytest.raises(InventoryUnavailableError) as caught:
+            await service.inventory.status(EventId("evt_demo"))
+        assert isinstance(caught.value.__cause__, grpc.aio.AioRpcError)
+        assert caught.value.__cause__.details() == "the channels are closed"
