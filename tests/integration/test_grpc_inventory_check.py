@@ -1,6 +1,7 @@
 """The check of a peer finds each broken obligation over the wire, and nothing where all are kept."""
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -35,6 +36,9 @@ class Bending:
         self.known: dict[ReservationId, ReserveSeats] = {}
         self.ended: set[ReservationId] = set()
         self.holder: dict[SeatId, ReservationId] = {}
+
+    def admission(self) -> AbstractAsyncContextManager[None]:
+        return self.kept.admission()
 
     async def reserve(self, request: ReserveSeats) -> SeatHold:
         hold = await self.kept.reserve(request)
