@@ -116,6 +116,15 @@ class TakesWhatAKnownIdWishesInSilence(Bending):
         return hold
 
 
+class NamesWhatAKnownIdWishes(Bending):
+    async def reserve(self, request: ReserveSeats) -> SeatHold:
+        hold = await super().reserve(request)
+        if not request.seat_ids:
+            return hold
+        wished = zip(hold.seats, request.seat_ids, strict=True)
+        return replace(hold, seats=tuple(replace(seat, seat_id=wish) for seat, wish in wished))
+
+
 class PromisesALaterExpiry(Bending):
     async def reserve(self, request: ReserveSeats) -> SeatHold:
         hold = await super().reserve(replace(request, idempotency_key=f"{request.reservation_id}:one"))
@@ -133,6 +142,18 @@ class MovesTheExpiryIn(Bending):
         is_known = request.reservation_id in self.known
         hold = await super().reserve(request)
         return replace(hold, expires_at=hold.expires_at - timedelta(seconds=30)) if is_known else hold
+
+
+class ShortensTheHoldAndSaysSo(Bending):
+    async def reserve(self, request: ReserveSeats) -> SeatHold:
+        first = self.known.get(request.reservation_id, request)
+        hold = await super().reserve(first)
+        if request.idempotency_key == first.idempotency_key:
+            return hold
+        await self.kept.release(ReleaseSeats(first.reservation_id, first.event_id, (), "", "k"))
+        seats = tuple(seat.seat_id for seat in hold.seats)
+        sooner = hold.expires_at - timedelta(seconds=1)
+        return await self.under_a_new_id(replace(first, seat_ids=seats, expires_at=sooner), "short")
 
 
 class RevivesAReleasedId(Bending):
@@ -239,9 +260,11 @@ BENT: dict[type[Bending], set[str]] = {
     TakesNewSeatsForARepeatedRequest: {SAME, EXPIRY, RELEASED},
     TakesWhatAKnownIdWishes: {NO_OTHERS},
     TakesWhatAKnownIdWishesInSilence: {NO_OTHERS},
+    NamesWhatAKnownIdWishes: {NO_OTHERS},
     PromisesALaterExpiry: {EXPIRY},
     ExtendsInSilence: {EXPIRY},
     MovesTheExpiryIn: {SAME, EXPIRY},
+    ShortensTheHoldAndSaysSo: {EXPIRY},
     RevivesAReleasedId: {RELEASED},
     RevivesAReleasedIdForANewKey: {RELEASED},
     CommitsOnce: {COMMITS},

@@ -67,7 +67,7 @@ async def test_a_reserve_that_can_not_be_read_is_refused_by_its_field(
 ) -> None:
     request = reserve(clock)
     RESERVES[name](request)
-    with pytest.raises(InvalidRequestError) as refusal:
+    with pytest.raises(InvalidRequestError, match="can not be read") as refusal:
         await methods.reserve_seat(request, TRACE)
     assert [fault.partition(":")[0] for fault in refusal.value.data["errors"]] == [name.partition(",")[0]]
 
@@ -84,6 +84,14 @@ async def test_a_commit_and_a_release_name_their_reservation_and_event(
         await methods.commit_reservation(commit, TRACE)
     with pytest.raises(InvalidRequestError, match="can not be read"):
         await methods.release_hold(release, TRACE)
+
+
+async def test_no_request_names_more_seats_than_an_answer_could(methods: InventoryMethods) -> None:
+    seats = [f"A-{n}" for n in range(501)]
+    with pytest.raises(InvalidRequestError, match="can not be read"):
+        await methods.release_hold(
+            wire.ReleaseHoldRequest(reservation_id="r1", event_id=EVENT, seat_ids=seats), TRACE
+        )
 
 
 async def test_a_question_names_its_event(methods: InventoryMethods) -> None:
@@ -171,6 +179,7 @@ def test_what_the_server_refuses_the_client_raises(refusal: RefusedError | HoldE
     told = error_of(refusal, TRACE)
     assert told.trace_id == TRACE
     assert told.message == str(refusal)
+    assert {detail.field for detail in told.details} <= {"seat_ids", "qty", "remaining"}
     raised = refusal_of(told)
     assert type(raised) is type(refusal)
     if isinstance(refusal, RefusedError) and isinstance(raised, RefusedError):

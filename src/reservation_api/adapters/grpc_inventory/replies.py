@@ -40,11 +40,12 @@ MAX_AMOUNT = 10**14
 """In minor units; ten seats of it still fit a 64-bit integer, and a JSON number without loss."""
 MAX_ID_LENGTH = 256
 YEARS = range(2000, 9000)
-"""An expiry outside is no expiry: 1970 is a field never set, and sums with 9999 overflow."""
+"""An expiry outside is no expiry: 1970 is a field that was never set, and sums with 9999 overflow."""
 
 Outcome = TypeVar("Outcome", CommitOutcome, ReleaseOutcome)
 
 _CURRENCY = re.compile(r"[A-Z]{3}")
+_SEAT_STATUSES = frozenset(types.SeatStatus.values())
 _ENDED = frozenset({wire.HOLD_STATUS_EXPIRED, wire.HOLD_STATUS_RELEASED, wire.HOLD_STATUS_COMMITTED})
 _COMMITS: Mapping[int, CommitOutcome] = {
     wire.COMMIT_STATUS_SUCCESS: CommitOutcome.SOLD,
@@ -66,9 +67,8 @@ def hold_of(reply: wire.ReserveSeatResponse) -> SeatHold:
         raise refusal_of(reply.error)
     if reply.status in _ENDED:
         raise HoldEndedError("the inventory has ended this hold")
-    _believe(reply.status == wire.HOLD_STATUS_ACTIVE, f"hold status {reply.status}")
+    _believe(reply.status == wire.HOLD_STATUS_ACTIVE, "a hold without a status")
     _believe(1 <= len(reply.reserved_seats) <= MAX_SEATS_PER_RESERVATION, "no seats, or too many")
-    _believe(reply.HasField("hold_expires_at"), "a hold without an expiry")
     return SeatHold(_seats(reply.reserved_seats), _expiry(reply.hold_expires_at))
 
 
@@ -146,15 +146,17 @@ def _seats(seats: Iterable[types.Seat]) -> tuple[Seat, ...]:
 
 
 def _seat(seat: types.Seat) -> Seat:
-    _believe(0 < len(seat.id) <= MAX_ID_LENGTH, "a seat without an id")
-    _believe(seat.status in types.SeatStatus.values(), f"seat status {seat.status}")
-    return Seat(SeatId(seat.id), seat.section, seat.row, seat.number, _money(seat.price))
+    seat_id = SeatId(seat.id)
+    _believe(0 < len(seat_id) <= MAX_ID_LENGTH, "a seat without an id")
+    _believe(seat.status in _SEAT_STATUSES, "a seat without a status")
+    return Seat(seat_id, seat.section, seat.row, seat.number, _money(seat.price))
 
 
 def _money(money: types.Money) -> Money:
-    _believe(_CURRENCY.fullmatch(money.currency) is not None, "a price without a currency")
-    _believe(0 <= money.amount <= MAX_AMOUNT, "a price out of bounds")
-    return Money(money.amount, money.currency)
+    price = Money(money.amount, money.currency)
+    _believe(_CURRENCY.fullmatch(price.currency) is not None, "a price without a currency")
+    _believe(0 <= price.amount <= MAX_AMOUNT, "a price out of bounds")
+    return price
 
 
 def _expiry(timestamp: Timestamp) -> datetime:

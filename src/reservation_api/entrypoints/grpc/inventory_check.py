@@ -287,10 +287,9 @@ async def _repeats_a_release(trial: Trial) -> None:
     request = trial.wanted()
     seats = await trial.hold(request)
     first = await trial.release(request, seats)
-    expect(first is ReleaseOutcome.RELEASED, f"answered {first.name}")
     await trial.hold(trial.wanted(seat_ids=seats))
     again = await trial.release(request, seats)
-    expect(again is not ReleaseOutcome.FAILED, "a repeated release failed")
+    expect(ReleaseOutcome.FAILED not in (first, again), f"answered {first.name}, then {again.name}")
     expect(not await trial.free(seats), "a repeated release freed the next buyer's seats")
 
 
