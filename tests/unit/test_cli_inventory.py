@@ -71,3 +71,4 @@ def test_events_do_not_go_on_sale_where_no_inventory_looks(cli: Cli) -> None:
 def test_a_grpc_port_that_is_taken_is_said_before_anything_starts(cli: Cli, taken_port: int) -> None:
     result = cli.run("serve", code=1, APP_HTTP_HOST="127.0.0.1", GRPC_PORT=str(taken_port))
     assert f"Error: can not listen on 127.0.0.1 port {taken_port}" in result.stderr
+    assert not cli.data_dir.exists()

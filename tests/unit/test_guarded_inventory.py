@@ -222,6 +222,15 @@ async def test_an_admission_is_good_for_one_commit_and_a_second_is_not_judged(gu
     assert guarded.free_slots == SLOTS
 
 
+async def test_after_an_admission_within_another_the_outer_one_is_used(guarded: Guarded) -> None:
+    async with guarded.inventory.admission():
+        async with guarded.inventory.admission():
+            await guarded.inventory.commit(sale("r1", "A-1-1"))
+        await guarded.inventory.commit(sale("r2", "A-1-2"))
+        assert guarded.judged == (2, 0)
+    assert guarded.free_slots == SLOTS
+
+
 async def test_an_admission_is_its_own_tasks_and_its_own_guards(guarded: Guarded) -> None:
     other = Guarded()
     started, go_on = asyncio.Event(), asyncio.Event()

@@ -104,31 +104,26 @@ class GuardedInventory:
 
 
 class _Ticket:
-    """A permit that one commit may use: the first in the block, whichever task of it that is in."""
+    """The permit of an admission. It counts once, whoever uses it: a second commit is not judged by it."""
 
     def __init__(self, guard: GuardedInventory) -> None:
         self._guard = guard
         self._admitted: Admitted | None = None
-        self._is_taken = False
 
     def take_for(self, guard: GuardedInventory) -> Admitted | None:
-        """Return the permit to its guard, once; None afterwards, and to any other guard."""
-        if guard is not self._guard or self._is_taken:
-            return None
-        self._is_taken = True
-        return self._admitted
+        """Return the permit to its guard; None to any other."""
+        return self._admitted if guard is self._guard else None
 
     async def __aenter__(self) -> None:
         self._admitted = await self._guard.admit()
-        self._token = _TICKET.set(self)
+        self._outer = _TICKET.set(self)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        _TICKET.reset(self._token)
-        # Tasks that were begun in the block still see the ticket, and must not use it any more.
-        if self._admitted is not None and not self._is_taken:
-            self._is_taken = True
+        _TICKET.reset(self._outer)
+        # Tasks that were begun in the block still see the ticket: a permit that is given back says nothing.
+        if self._admitted is not None:
             self._admitted.release()
 
 
