@@ -47,7 +47,7 @@ SETTINGS = {
 SERVE = ["serve", "--workers", "2"]
 BUYERS = 16
 LOOKS_BETWEEN_KILLS = 6
-ANSWERS_BETWEEN_LOOKS = 20
+ANSWERS_BETWEEN_LOOKS = 10
 PAUSE_SECONDS = 0.02
 RETRY_SECONDS = 0.1
 RETRIES = 40
@@ -324,8 +324,13 @@ async def test_whoever_is_killed_what_was_answered_is_kept_and_nothing_is_done_t
         environment = cluster.server.environment
         users = Users(environment)
         # Workers first: what a killed one has claimed is another's only 30 s later.
-        with_workers = [cluster.kill_worker, cluster.kill_everything]
-        kills = [*with_workers, *with_workers, *2 * [cluster.kill_supervisor, cluster.kill_child]]
+        kills = (
+            cluster.kill_everything,
+            cluster.kill_worker,
+            cluster.kill_everything,
+            cluster.kill_supervisor,
+            cluster.kill_child,
+        )
         async with Connections(cluster.server.url) as connections:
             clients = {s: connections.as_user(users.token(s)) for s in map("buyer-{}".format, range(BUYERS))}
             async with buying(clients, journal):
