@@ -15,7 +15,7 @@ Offer = Callable[[Sequence[OutboxEntry]], None]
 
 FAST_PATH_SECONDS = 3
 """A row belongs to the process that made it for so long; then any worker may take it, within a second:
-a cancelled hold's seats are free after 5 s for certain (design section 5)."""
+a cancelled hold's seats are free within 5 s while a worker runs (design section 5)."""
 RECOVERY_SECONDS = 3
 """A confirm that has had no answer for so long is taken over by a worker."""
 

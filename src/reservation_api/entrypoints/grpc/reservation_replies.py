@@ -53,7 +53,7 @@ def confirm_reply(order: Order) -> wire.ConfirmReservationResponse:
 
 
 def cancel_reply(reservation: Reservation) -> wire.CancelReservationResponse:
-    """Tell which seats are given back: normally free by then, within 5 s for certain."""
+    """Tell which seats are given back: normally free by then, else within 5 s while a worker runs."""
     return wire.CancelReservationResponse(
         status=STATUSES[reservation.status],
         cancelled_at=reservation.updated_at,

@@ -298,11 +298,12 @@ _HEADERS: Json = {
         "description": "There when the answer is that of an earlier request with this key.",
         "schema": {"const": "true"},
     },
-    "Location": {"description": "Where the reservation is.", "schema": {"type": "string"}},
+    "Location": {"description": "Where the reservation is.", "required": True, "schema": {"type": "string"}},
     "RetryAfter": {
         "description": "Seconds to wait before the same request, with the same key, is worth a try.",
+        "required": True,
         "schema": {"type": "string"},
         "example": str(RETRY_AFTER_SECONDS),
     },
-    "WWWAuthenticate": {"description": "RFC 6750.", "schema": {"type": "string"}},
+    "WWWAuthenticate": {"description": "RFC 6750.", "required": True, "schema": {"type": "string"}},
 }
