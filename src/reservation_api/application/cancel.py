@@ -18,8 +18,9 @@ class Cancel:
         self._offer = offer
 
     async def __call__(self, command: Command, reservation_id: ReservationId) -> Answer:
-        """Return the CANCELLED reservation; its seats are normally free at once, else within 5 s
-        while a worker runs.
+        """Return the CANCELLED reservation; its seats are normally free at once.
+
+        Else within 5 s while a worker runs.
 
         Raises NotFoundError, WrongStateError, HoldExpiredError, IdempotencyMismatchError, UnavailableError.
         """
