@@ -28,9 +28,9 @@ from reservation_api.ports.store import InsertReservation
 
 SEATS: Final = 6
 FIVE_MINUTES: Final = 300
+"""The document (section 1.3): so long idempotency records are kept."""
 A_RECORDS_LIFE: Final = 310
 """Five minutes, and what clocks may differ."""
-"""The document (section 1.3): so long idempotency records are kept."""
 HOLD: Final = timedelta(seconds=60)
 GRACE: Final = timedelta(seconds=60)
 
