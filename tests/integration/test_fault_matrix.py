@@ -178,7 +178,7 @@ class Cell:
 
     async def breaks(self, fault: Fault) -> None:
         if fault.takes_the_deadline:
-            self.wires.patience.runs_out()
+            self.wires.runs_out_of_patience()
         self.wires.relay.answers = fault.answers
         await self.wires.proxy.breaks(fault.network)
 
@@ -306,6 +306,7 @@ async def test_when(wires: Wired, fault: Fault, name: str, after: After) -> None
         assert await wires.seats() == seats_after(fault, name, after)
     assert (wires.proxy.late_answers > 0) is (fault is IN_TIME)
     await cell.a_worker_meets_the_fault()
+    wires.check_deadlines()
 
     await wires.heals()
     await cell.finish()

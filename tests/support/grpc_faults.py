@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
+from math import inf
 from pathlib import Path
 from typing import Any, cast
 
@@ -69,6 +70,8 @@ class Relay:
         self.answers = Answers.RIGHT
         self.asked: list[tuple[str, str]] = []
         """Method and idempotency key of every call that arrived, questions aside."""
+        self.seconds_left: list[float] = []
+        """How long each call might take when it arrived."""
         self.peer = ScriptedPeer({method: self._script(channel, method) for method in MESSAGES})
 
     def keys(self, method: str) -> list[str]:
@@ -79,6 +82,7 @@ class Relay:
         request_type, reply_type = MESSAGES[method]
 
         async def script(request: bytes, context: Any) -> bytes:
+            self.seconds_left.append(context.time_remaining() or inf)
             key = getattr(request_type.FromString(request), "idempotency_key", None)
             if key is not None:
                 self.asked.append((method, key))
@@ -127,10 +131,6 @@ class Patience:
 
     seconds: float = PATIENT_SECONDS
 
-    def runs_out(self) -> None:
-        """Let calls take no longer than in production from now on."""
-        self.seconds = DEADLINE_SECONDS
-
 
 @dataclass
 class Wired:
@@ -157,6 +157,16 @@ class Wired:
         """Count the seats held and sold, as the inventory itself knows them."""
         sections = (await self.truth.status(EVENT)).sections
         return sum(section.held for section in sections), sum(section.sold for section in sections)
+
+    def runs_out_of_patience(self) -> None:
+        """Let calls take no longer than in production from now on."""
+        self.patience.seconds = DEADLINE_SECONDS
+        self.relay.seconds_left.clear()
+
+    def check_deadlines(self) -> None:
+        """No call that arrived since may take longer; the wire has three digits, rounded up."""
+        longest = max(self.relay.seconds_left, default=0.0)
+        assert longest <= self.patience.seconds * 1.1, f"{longest} s for a call"
 
     async def heals(self) -> None:
         """Undo every fault; return when the client is connected again, which is no matter of fake time."""
