@@ -44,6 +44,11 @@ class Extend:
     async def _extend(self, command: Command, extension: Extension) -> Answer:
         for _ in range(MAX_RACES):
             reservation = await load_reservation(self._store, extension.reservation_id, command.subject)
+            if reservation.extensions:
+                # Perhaps by this very command: then the inventory must not be asked for more.
+                record = await self._store.find_record(command.record_key, self._clock.now())
+                if record is not None:
+                    return recorded_or_under_way(record, command)
             target = reservation.extension_target(extension.seconds, self._clock.now(), self._policy)
             granted = await self._ask_inventory(reservation, target)
             now = self._clock.now()
