@@ -184,3 +184,14 @@ async def test_an_abandon_that_could_not_be_written_leaves_the_seats_to_the_inve
     assert await free_seats(process) == SEATS - 1
     clock.advance(0.001)
     assert await free_seats(process) == SEATS
+
+
+async def test_an_extension_that_was_answered_asks_the_inventory_no_more(process: Process) -> None:
+    inventory = RememberingInventory(process.ports.inventory)
+    buyer = asking(process, inventory)
+    hold = of(await buyer.hold("alice", "k", qty=1))
+    first = await buyer.extend("alice", "extend", hold.reservation_id, 60)
+    asked = list(inventory.asked)
+    again = await buyer.extend("alice", "extend", hold.reservation_id, 60)
+    assert (again.reservation, again.replayed) == (first.reservation, True)
+    assert inventory.asked == asked

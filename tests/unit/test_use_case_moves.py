@@ -235,20 +235,6 @@ async def test_only_what_the_inventory_grants_is_believed(process: Process) -> N
     assert (await stored(process, hold)).hold_expires_at == later(75)
 
 
-async def test_an_extension_that_was_answered_asks_the_inventory_no_more(process: Process) -> None:
-    class Silent(GrantingInventory):
-        async def reserve(self, request: ReserveSeats) -> SeatHold:
-            raise AssertionError(f"asked again: {request}")
-
-    hold = await held(process)
-    first = await process.extend("alice", "extend", hold, 60)
-    silent = Silent(process.ports.inventory, later(0))
-    again = await Process(replace(process.ports, inventory=silent), process.clock).extend(
-        "alice", "extend", hold, 60
-    )
-    assert (again.reservation, again.replayed) == (first.reservation, True)
-
-
 async def test_more_than_was_asked_is_not_taken(process: Process) -> None:
     hold = await held(process)
     answer = await granted(process, 10_000).extend("alice", "extend", hold, 60)
