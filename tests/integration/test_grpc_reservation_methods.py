@@ -292,20 +292,54 @@ async def test_one_key_means_another_request_in_each_method(client: Client) -> N
     assert named(reply.error) == "IDEMPOTENCY_CONFLICT"
 
 
+@pytest.mark.parametrize(
+    ("name", "first", "second"),
+    [
+        ("ConfirmReservation", {"payment_intent_id": "pi_1"}, {"payment_intent_id": "pi_2"}),
+        ("ExtendHold", {"extension_seconds": 30}, {"extension_seconds": 31}),
+    ],
+)
+async def test_a_key_is_good_for_one_content(
+    client: Client, name: str, first: dict[str, Any], second: dict[str, Any]
+) -> None:
+    about = {"reservation_id": (await client.create()).reservation_id, "idempotency_key": "c"}
+    assert not (await client.ask(name, **about, **first)).HasField("error")
+    assert named((await client.ask(name, **about, **second)).error) == "IDEMPOTENCY_CONFLICT"
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("ConfirmReservation", {"payment_intent_id": "pi_1"}),
+        ("CancelReservation", {}),
+        ("ExtendHold", {"extension_seconds": 1}),
+    ],
+)
+async def test_a_key_is_good_for_one_reservation(client: Client, name: str, fields: dict[str, Any]) -> None:
+    ids = [(await client.create(key=key)).reservation_id for key in "ab"]
+    replies = [
+        await client.ask(name, reservation_id=reservation_id, idempotency_key="c", **fields)
+        for reservation_id in ids
+    ]
+    assert [named(reply.error) for reply in replies] == ["UNSPECIFIED", "IDEMPOTENCY_CONFLICT"]
+
+
 async def test_moves_are_counted_once(service: Served, client: Client) -> None:
     held = await create_two(client)
     await create_two(client)
     for _ in range(2):
         await client.ask("CancelReservation", reservation_id=held.reservation_id, idempotency_key="c")
+    paid = {"reservation_id": (await client.create(key="other")).reservation_id, "payment_intent_id": "pi"}
+    await client.ask("ConfirmReservation", **paid, idempotency_key="p")
     counted = {
         status: service.metrics.registry.get_sample_value(
             "ReservationStatusCount_total", {"status": status.value}
         )
         for status in (Status.HOLD, Status.CANCELLED, Status.CONFIRMED)
     }
-    assert counted == {Status.HOLD: 1, Status.CANCELLED: 1, Status.CONFIRMED: 0}
+    assert counted == {Status.HOLD: 2, Status.CANCELLED: 1, Status.CONFIRMED: 1}
     route = "reservation.v1.ReservationService/CreateReservation"
-    assert service.metrics.registry.get_sample_value("APILatency_count", {"endpoint": route}) == 2
+    assert service.metrics.registry.get_sample_value("APILatency_count", {"endpoint": route}) == 3
 
 
 async def test_a_gateway_holds_confirms_and_cancels_as_its_user(tmp_path: Path) -> None:
