@@ -8,7 +8,7 @@ from reservation_api.adapters.sqlite.rows import OUTBOX_COLUMNS, Row, outbox_ent
 from reservation_api.domain.values import OutboxId, to_iso
 from reservation_api.ports.outbox import OutboxEntry, OutboxStatus, OutboxType
 
-_SELECT = f"SELECT {OUTBOX_COLUMNS} FROM outbox"  # noqa: S608 (a constant of this package)
+_SELECT = f"SELECT {OUTBOX_COLUMNS} FROM outbox"
 _DUE = (
     f"{_SELECT} WHERE status = 'PENDING' AND type = ? AND next_retry_at <= ? ORDER BY next_retry_at LIMIT ?"
 )

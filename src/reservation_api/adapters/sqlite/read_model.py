@@ -23,17 +23,17 @@ T = TypeVar("T")
 _HIGHEST = "\U0010ffff"
 """Sorts after every status, instant and id: where a descending list begins."""
 _RESERVATIONS = (
-    f"SELECT {RESERVATION_COLUMNS} FROM reservations"  # noqa: S608 (a constant of this package)
+    f"SELECT {RESERVATION_COLUMNS} FROM reservations"
     " WHERE user_id = ? AND status <> 'ABANDONED' AND (status, created_at, reservation_id) < (?, ?, ?)"
     " ORDER BY status DESC, created_at DESC, reservation_id DESC LIMIT ?"
 )
 _RESERVATIONS_IN_STATUS = (
-    f"SELECT {RESERVATION_COLUMNS} FROM reservations"  # noqa: S608
+    f"SELECT {RESERVATION_COLUMNS} FROM reservations"
     " WHERE user_id = ? AND status = ? AND status <> 'ABANDONED' AND (created_at, reservation_id) < (?, ?)"
     " ORDER BY created_at DESC, reservation_id DESC LIMIT ?"
 )
 _ORDERS_OF_USER = (
-    f"SELECT {ORDER_COLUMNS} FROM orders WHERE user_id = ? AND (created_at, order_id) < (?, ?)"  # noqa: S608
+    f"SELECT {ORDER_COLUMNS} FROM orders WHERE user_id = ? AND (created_at, order_id) < (?, ?)"
     " ORDER BY created_at DESC, order_id DESC LIMIT ?"
 )
 _ORDERS_OF_EVENT = _ORDERS_OF_USER.replace("user_id = ?", "event_id = ?")

@@ -48,7 +48,7 @@ from reservation_api.ports.store import (
 
 def _insert(table: str, columns: str) -> str:
     marks = ", ".join("?" * (columns.count(",") + 1))
-    return f"INSERT INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608 (constants of this module)
+    return f"INSERT INTO {table} ({columns}) VALUES ({marks})"
 
 
 _RECORD_COLUMNS = "idempotency_key, request_hash, response_snapshot, ttl"
@@ -74,18 +74,18 @@ _GUARD_PAYMENT = (
 _DROP_GUARD = "DELETE FROM payment_guards WHERE payment_intent_id = ? AND reservation_id = ?"
 _UNCONDITIONAL = (DropPaymentGuard, RemoveOutboxEntry)
 _UPDATE_RESERVATION = (
-    f"UPDATE reservations SET {UPDATED_COLUMNS}"  # noqa: S608
+    f"UPDATE reservations SET {UPDATED_COLUMNS}"
     " WHERE reservation_id = ? AND status = 'HOLD' AND extensions = ? AND intent_order_id IS ?"
 )
 _NOT_PAST = " AND hold_expires_at > ?"
 _PAST = " AND hold_expires_at <= ?"
 _REMOVE_OUTBOX = "DELETE FROM outbox WHERE outbox_id = ?"
-_GET_RESERVATION = f"SELECT {RESERVATION_COLUMNS} FROM reservations WHERE reservation_id = ?"  # noqa: S608
-_GET_ORDER = f"SELECT {ORDER_COLUMNS} FROM orders WHERE order_id = ?"  # noqa: S608
-_GET_RECORD = f"SELECT {_RECORD_COLUMNS} FROM idempotency WHERE idempotency_key = ? AND ttl > ?"  # noqa: S608
+_GET_RESERVATION = f"SELECT {RESERVATION_COLUMNS} FROM reservations WHERE reservation_id = ?"
+_GET_ORDER = f"SELECT {ORDER_COLUMNS} FROM orders WHERE order_id = ?"
+_GET_RECORD = f"SELECT {_RECORD_COLUMNS} FROM idempotency WHERE idempotency_key = ? AND ttl > ?"
 _GET_GUARD = "SELECT reservation_id FROM payment_guards WHERE payment_intent_id = ?"
 _DUE_HOLDS = (
-    f"SELECT {RESERVATION_COLUMNS} FROM reservations"  # noqa: S608
+    f"SELECT {RESERVATION_COLUMNS} FROM reservations"
     " WHERE status = 'HOLD' AND intent_order_id IS NULL AND hold_expires_at <= ?"
     " ORDER BY hold_expires_at LIMIT ?"
 )
