@@ -89,8 +89,9 @@ class Hold:
         now = self._clock.now()
         if hold_expires_at <= now:
             answer = await self._recorded(command)
-            if answer is None and not await self._abandon(hold, _seat_ids(reply), command.trace_id):
-                await self._give_back(hold, await self._store.get_reservation(reservation_id))
+            seat_ids = _seat_ids(reply)
+            if answer is None and not await self._abandon(hold, seat_ids, command.trace_id):
+                await self._give_back(hold, seat_ids, await self._store.get_reservation(reservation_id))
             return answer
         return await self._commit(held(hold, reply.seats, now, hold_expires_at), hold, command)
 
@@ -127,7 +128,7 @@ class Hold:
         if conflict is None:
             self._offer([event])
             return answer
-        await self._give_back(hold, conflict.reservation)
+        await self._give_back(hold, reservation.seat_ids, conflict.reservation)
         if conflict.record is None:
             return None  # the id was used before its record went: the key is 5 minutes old
         if conflict.reservation is None:
@@ -136,7 +137,9 @@ class Hold:
             await self._abandon(hold, reservation.seat_ids, command.trace_id)
         return recorded_answer(conflict.record, command)
 
-    async def _give_back(self, hold: NewHold, known: Reservation | None) -> None:
+    async def _give_back(
+        self, hold: NewHold, seat_ids: tuple[SeatId, ...], known: Reservation | None
+    ) -> None:
         """Release what an inventory that forgot an id took for it again; else its own expiry does.
 
         Only for an id that has ended: no twin can commit it any more.
@@ -144,7 +147,7 @@ class Hold:
         if known is None or known.status in {Status.HOLD, Status.CONFIRMED}:
             return
         key = f"{hold.reservation_id}:release:0"
-        request = ReleaseSeats(hold.reservation_id, hold.event_id, known.seat_ids, "id used up", key)
+        request = ReleaseSeats(hold.reservation_id, hold.event_id, seat_ids, "id used up", key)
         with suppress(InventoryUnavailableError):
             await self._inventory.release(request)
 
