@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 from tests.integration.test_grpc_reservation_refusals import COMMANDS, GOOD
-from tests.integration.test_grpc_reservation_support import ON_A_FREE_PORT, TRUSTED, Served, named, served
 from tests.support.clock import FakeClock
+from tests.support.grpc_reservations import ON_A_FREE_PORT, TRUSTED, Served, named, served
 from tests.support.tokens import AUDIENCE, ISSUER, jwks, make_claims, make_key, mint, mint_unsigned
 
 from reservation_api.adapters.jwt.claims import TokenRules

@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
-from tests.integration.test_grpc_reservation_support import Served, request_of, served, until
+from tests.support.grpc_reservations import Served, request_of, served, until
 
 from reservation_proto.reservation.v1 import reservation_pb2 as wire
 

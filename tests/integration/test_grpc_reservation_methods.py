@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
-from tests.integration.test_grpc_reservation_support import (
+from tests.support.grpc_reservations import (
     TRUSTED,
     Client,
     Served,

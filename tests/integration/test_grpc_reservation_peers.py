@@ -17,7 +17,7 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.unknown_fields import UnknownFieldSet
-from tests.integration.test_grpc_reservation_support import PATIENT_SECONDS, SERVICE, Served, served
+from tests.support.grpc_reservations import PATIENT_SECONDS, SERVICE, Served, served
 
 TABLES = """
 common.v1.Money: 1 amount int64, 2 currency string

@@ -4,7 +4,8 @@ from typing import Any
 
 import grpc
 import pytest
-from tests.integration.test_grpc_reservation_support import (
+from tests.support.api import answering
+from tests.support.grpc_reservations import (
     TRUSTED,
     Client,
     Served,
@@ -13,7 +14,6 @@ from tests.integration.test_grpc_reservation_support import (
     request_of,
     served,
 )
-from tests.support.api import answering
 
 from reservation_api.domain import errors
 from reservation_api.domain.errors import ReservationApiError

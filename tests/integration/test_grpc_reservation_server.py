@@ -10,8 +10,8 @@ import grpc.aio
 import pytest
 import uvloop
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from tests.integration.test_grpc_reservation_support import SERVICE, Served, request_of, served, until
 from tests.support.api import NamedTokens, answering, ready
+from tests.support.grpc_reservations import SERVICE, Served, request_of, served, until
 
 from reservation_api.application.health import Readiness
 from reservation_api.application.use_cases import UseCases

@@ -11,7 +11,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from tests.integration.test_grpc_reservation_support import Client, named, served
+from tests.support.grpc_reservations import Client, named, served
 
 from reservation_api.entrypoints.grpc.reservation_server import ReservationServerSettings, ServerTls
 
