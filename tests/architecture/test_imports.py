@@ -18,7 +18,7 @@ MAY_IMPORT: Final[Mapping[str, frozenset[str]]] = {
     "domain": frozenset({"domain"}),
     "ports": frozenset({"domain", "ports"}),
     "application": frozenset({"domain", "ports", "application"}),
-    "adapters": frozenset({"domain", "ports"}),  # and its own folder
+    "adapters": frozenset({"domain", "ports"}),  # and its own folder, and AWS_WIRE
     "telemetry": frozenset({"domain", "telemetry"}),
     "config": frozenset({"domain", "application", "config"}),
     "entrypoints": frozenset(
@@ -32,6 +32,8 @@ FOREIGN: Final[Mapping[str, frozenset[str]]] = {
     "application": frozenset({"msgspec"}),
 }
 """Layers that take hardly anything from outside the standard library; the others may."""
+AWS_WIRE: Final = "aws_wire"
+"""How every AWS service is called: the one folder that other adapters may build upon."""
 PURE: Final = frozenset({"collections", "dataclasses", "datetime", "enum", "typing"})
 """All that the domain takes from the standard library: nothing in it reads, waits or draws lots."""
 ADAPTERS_SEEN_FROM_ENTRYPOINTS: Final[Mapping[tuple[str, str], str]] = {
@@ -93,7 +95,7 @@ def wrong_directions(module: str, tree: ast.Module) -> list[str]:
     own = layer(module)
     faults = []
     for name in ours(tree):
-        same_adapter = own == layer(name) == "adapters" and adapter(name) == adapter(module)
+        same_adapter = own == layer(name) == "adapters" and adapter(name) in {adapter(module), AWS_WIRE}
         other_check = own == "entrypoints" and layer(name) == "adapters"
         if layer(name) not in MAY_IMPORT.get(own, frozenset()) and not same_adapter and not other_check:
             faults.append(f"{module} imports {name}")
@@ -222,6 +224,7 @@ PLANTED: Final = [
     (wrong_directions, "application.hold", "from reservation_api.config import Config"),
     (wrong_directions, "adapters.sqlite.store", "from reservation_api.adapters.jwt.jwks import X"),
     (wrong_directions, "adapters.sqlite.store", "from reservation_api.adapters import system_clock"),
+    (wrong_directions, "adapters.aws_wire.client", "from reservation_api.adapters.dynamodb.store import X"),
     (wrong_directions, "adapters.sqlite.store", "from reservation_api.application.relay import Relay"),
     (wrong_directions, "adapters.sqlite.store", "from reservation_api.telemetry.metrics import M"),
     (wrong_directions, "adapters.sqlite.store", "from reservation_api.entrypoints.http.wire import W"),
@@ -266,6 +269,7 @@ def test_a_planted_violation_is_found(check: Check, module: str, source: str) ->
 FINE: Final = [
     (wrong_directions, "adapters.sqlite.store", "from reservation_api.adapters.sqlite.rows import Row"),
     (wrong_directions, "adapters.sqlite.store", "from reservation_api.adapters.sqlite import rows"),
+    (wrong_directions, "adapters.dynamodb.store", "from reservation_api.adapters.aws_wire.errors import X"),
     (adapters_seen, "bootstrap", "from reservation_api.adapters.sqlite.store import X"),
     (foreign_imports, "application.hold", "import asyncio, msgspec"),
     (foreign_imports, "adapters.jwt.jwks", "import joserfc"),
