@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import cast
+from typing import NamedTuple, cast
 from urllib.parse import urlsplit
 
 import click
@@ -37,8 +37,18 @@ LOOPBACK_HOSTS = ("127.0.0.1", "::1", "localhost")
 
 RequestMaker = Callable[[int], Request]
 """Makes request number n (from 0). Called once for each number, at the moment of sending."""
-ResponseHook = Callable[[int, bytes], None]
-"""Sees status and body of each answer."""
+
+
+class Arrival(NamedTuple):
+    """A request of the schedule."""
+
+    number: int
+    due: float
+    """Its intended start, as `time.perf_counter` has it."""
+
+
+AnswerHook = Callable[[Arrival, Response], None]
+"""Sees each answer at the moment when it is complete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,27 +78,25 @@ class LoadPlan:
         return round(self.rate_per_second * self.seconds)
 
 
-async def run(
-    plan: LoadPlan, make_request: RequestMaker, on_response: ResponseHook | None = None
-) -> LoadResult:
+async def run(plan: LoadPlan, make_request: RequestMaker, on_answer: AnswerHook | None = None) -> LoadResult:
     """Carry out a plan.
 
     Raises OSError if the server can not be reached at the start; later losses are counted. What the
     callables raise ends the run.
     """
-    return await _Run(plan, make_request, on_response).execute()
+    return await _Run(plan, make_request, on_answer).execute()
 
 
 class _Connection(asyncio.Protocol):
     """One keep-alive connection: at most one request is on its way."""
 
-    __slots__ = ("_due", "_reader", "_run", "_sent_at", "_transport", "closed")
+    __slots__ = ("_arrival", "_reader", "_run", "_sent_at", "_transport", "closed")
 
     def __init__(self, load: "_Run") -> None:
         self.closed = asyncio.Event()
         self._run = load
         self._reader = ResponseReader()
-        self._due: float | None = None
+        self._arrival: Arrival | None = None
         self._sent_at = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -98,8 +106,8 @@ class _Connection(asyncio.Protocol):
     def usable(self) -> bool:
         return not self._transport.is_closing()
 
-    def send(self, data: bytes, due: float) -> None:
-        self._due = due
+    def send(self, data: bytes, arrival: Arrival) -> None:
+        self._arrival = arrival
         self._sent_at = time.perf_counter()
         self._transport.write(data)
 
@@ -109,15 +117,15 @@ class _Connection(asyncio.Protocol):
         except MalformedResponseError:
             self._give_up()
             return
-        if self._due is None:
+        if self._arrival is None:
             self._give_up()
         elif response is not None:
-            self._finish(response, self._due)
+            self._finish(response, self._arrival)
 
-    def _finish(self, response: Response, due: float) -> None:
-        self._due = None
+    def _finish(self, response: Response, arrival: Arrival) -> None:
+        self._arrival = None
         reusable = response.keep_alive and not self._reader.has_leftover
-        self._run.answered(response, due, self._sent_at)
+        self._run.answered(response, arrival, self._sent_at)
         if self._reader.has_leftover:
             self._give_up()
         elif reusable:
@@ -128,8 +136,8 @@ class _Connection(asyncio.Protocol):
     def _give_up(self) -> None:
         self._run.tally.malformed += 1
         self._run.retire(self)
-        if self._due is not None:
-            self._due = None
+        if self._arrival is not None:
+            self._arrival = None
             self._run.lost()
         self._transport.abort()
 
@@ -139,35 +147,35 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self._run.gone(self)
         self.closed.set()
-        if self._due is not None:
-            self._end_of_stream(self._due)
+        if self._arrival is not None:
+            self._end_of_stream(self._arrival)
 
-    def _end_of_stream(self, due: float) -> None:
-        self._due = None
+    def _end_of_stream(self, arrival: Arrival) -> None:
+        self._arrival = None
         response = self._reader.end()
         if response is None:
             self._run.lost()
         else:
-            self._run.answered(response, due, self._sent_at)
+            self._run.answered(response, arrival, self._sent_at)
 
     def abandon(self) -> None:
         """Close; a request still on its way counts as unfinished, not as lost."""
-        if self._due is not None:
-            self._run.tally.give_up(self._due)
-            self._due = None
+        if self._arrival is not None:
+            self._run.tally.give_up(self._arrival.due)
+            self._arrival = None
         self._transport.abort()
 
 
 class _Run:
-    def __init__(self, plan: LoadPlan, make_request: RequestMaker, on_response: ResponseHook | None) -> None:
+    def __init__(self, plan: LoadPlan, make_request: RequestMaker, on_answer: AnswerHook | None) -> None:
         self.tally = Tally(plan.arrivals)
         self._plan = plan
         self._make_request = make_request
-        self._on_response = on_response
+        self._on_answer = on_answer
         self._authority = f"{plan.host}:{plan.port}"
         self._open: set[_Connection] = set()
         self._idle: list[_Connection] = []
-        self._backlog: deque[tuple[int, float]] = deque()
+        self._backlog: deque[Arrival] = deque()
         self._over = asyncio.Event()
         self._failure: BaseException | None = None
 
@@ -196,17 +204,17 @@ class _Run:
             if self._failure is not None:
                 raise self._failure
             self.tally.lags.append(time.perf_counter() - due)
-            self._offer(number, due)
+            self._offer(Arrival(number, due))
 
-    def _offer(self, number: int, due: float) -> None:
+    def _offer(self, arrival: Arrival) -> None:
         if self._idle:
-            self._send(self._idle.pop(), number, due)
+            self._send(self._idle.pop(), arrival)
             return
-        self._backlog.append((number, due))
+        self._backlog.append(arrival)
         self.tally.backlog_peak = max(self.tally.backlog_peak, len(self._backlog))
 
-    def _send(self, connection: _Connection, number: int, due: float) -> None:
-        connection.send(render(self._make_request(number), self._authority), due)
+    def _send(self, connection: _Connection, arrival: Arrival) -> None:
+        connection.send(render(self._make_request(arrival.number), self._authority), arrival)
 
     async def _drain(self) -> None:
         try:
@@ -221,8 +229,8 @@ class _Run:
         for keeper in keepers:
             keeper.cancel()
         await asyncio.gather(*keepers, return_exceptions=True)
-        for _, due in self._backlog:
-            self.tally.give_up(due)
+        for arrival in self._backlog:
+            self.tally.give_up(arrival.due)
         self._backlog.clear()
         closing = list(self._open)
         for connection in closing:
@@ -236,18 +244,17 @@ class _Run:
         if not self._backlog:
             self._idle.append(connection)
             return
-        number, due = self._backlog.popleft()
         try:
-            self._send(connection, number, due)
+            self._send(connection, self._backlog.popleft())
         except BaseException as error:
             self._fail(error)
             raise
 
-    def answered(self, response: Response, due: float, sent_at: float) -> None:
-        self.tally.answer(response.status, due, sent_at)
-        if self._on_response is not None:
+    def answered(self, response: Response, arrival: Arrival, sent_at: float) -> None:
+        self.tally.answer(response.status, arrival.due, sent_at)
+        if self._on_answer is not None:
             try:
-                self._on_response(response.status, response.body)
+                self._on_answer(arrival, response)
             except BaseException as error:
                 self._fail(error)
                 raise

@@ -1,7 +1,7 @@
 """HTTP/1.1 as the load generator needs it: requests into bytes, and pieces of bytes into responses."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 MAX_HEAD_BYTES = 65_536
@@ -30,6 +30,8 @@ class Response:
     status: int
     body: bytes
     keep_alive: bool
+    fields: Mapping[bytes, bytes] = field(default_factory=dict, compare=False)
+    """Its headers, by their names in lower case."""
 
 
 def render(request: Request, host: str) -> bytes:
@@ -52,6 +54,7 @@ class _Head:
     chunked: bool
     length: int | None
     """None without `chunked`: the body ends where the connection does (RFC 9112 section 6.3)."""
+    fields: Mapping[bytes, bytes]
 
 
 class ResponseReader:
@@ -87,7 +90,7 @@ class ResponseReader:
         return self._complete(head)
 
     def _complete(self, head: _Head) -> Response:
-        response = Response(head.status, bytes(self._body), head.keep_alive)
+        response = Response(head.status, bytes(self._body), head.keep_alive, head.fields)
         self._head = None
         self._body.clear()
         return response
@@ -151,11 +154,11 @@ def _parse_head(head: bytes) -> _Head:
         raise MalformedResponseError(f"not a status line: {first[:80]!r}")
     status, fields = int(code), _parse_fields(lines)
     if _has_no_body(status):
-        return _Head(status, _keeps_alive(version, fields), chunked=False, length=0)
+        return _Head(status, _keeps_alive(version, fields), False, 0, fields)
     chunked = fields.get(b"transfer-encoding", b"").lower().endswith(b"chunked")
     length = _content_length(fields)
     delimited = chunked or length is not None
-    return _Head(status, delimited and _keeps_alive(version, fields), chunked, length)
+    return _Head(status, delimited and _keeps_alive(version, fields), chunked, length, fields)
 
 
 def _keeps_alive(version: bytes, fields: dict[bytes, bytes]) -> bool:

@@ -7,10 +7,10 @@ from typing import Literal
 
 import msgspec
 
-from bench.load import LoadPlan, RequestMaker, run
+from bench.load import Arrival, LoadPlan, RequestMaker, run
 from bench.server import Server
 from bench.tally import LoadResult
-from bench.wire import Request
+from bench.wire import Request, Response
 
 Name = Literal["hold", "get", "confirm"]
 NAMES: tuple[Name, ...] = ("hold", "get", "confirm")
@@ -60,9 +60,9 @@ class Session:
             case "confirm":
                 return await run(plan, self._confirm(_enough(self.held, plan.arrivals)))
 
-    def _keep(self, status: int, body: bytes) -> None:
-        if status == EXPECTED_STATUS["hold"]:
-            self.held.append(_decode(body).reservation_id)
+    def _keep(self, _: Arrival, response: Response) -> None:
+        if response.status == EXPECTED_STATUS["hold"]:
+            self.held.append(_decode(response.body).reservation_id)
 
     def _hold(self) -> RequestMaker:
         headers = self._command_headers()

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import uvloop
 from bench.cpu import choose_pins, core_time, thread_cpu, tree_cpu
-from bench.load import LoadPlan, ResponseHook, run, template
+from bench.load import AnswerHook, Arrival, LoadPlan, run, template
 from bench.stacks import LOOP_LAYER, NO_PYTHON, count, is_waiting, layer_of, parse, weigh
 from bench.tally import LoadResult, Percentiles
 from bench.wire import MalformedResponseError, Request, Response, ResponseReader, render
@@ -63,9 +63,7 @@ PLAN = LoadPlan(port=0, rate_per_second=1000, seconds=0.1, connections=8, drain_
 HOLD = template("POST", "/v1/reservations", {"Idempotency-Key": "{run}-{n}"}, '{"seat_ids":["A-{n}"]}')
 
 
-def drive(
-    peer: Peer, plan: LoadPlan = PLAN, make: Any = HOLD, hook: ResponseHook | None = None
-) -> LoadResult:
+def drive(peer: Peer, plan: LoadPlan = PLAN, make: Any = HOLD, hook: AnswerHook | None = None) -> LoadResult:
     async def go() -> LoadResult:
         server = await asyncio.start_server(peer.serve, "127.0.0.1", 0)
         async with server:
@@ -147,10 +145,15 @@ def test_statuses_are_counted_and_bodies_handed_on() -> None:
     async def alternate(peer: Peer, writer: asyncio.StreamWriter) -> None:
         writer.write(CREATED if len(peer.keys) % 4 else OK)
 
-    seen: list[tuple[int, bytes]] = []
-    result = drive(Peer(alternate), hook=lambda status, body: seen.append((status, body)))
+    seen: list[tuple[Arrival, Response]] = []
+    result = drive(Peer(alternate), hook=lambda *answer: seen.append(answer))
     assert result.statuses == {200: 25, 201: 75}
-    assert (seen.count((201, b'{"id":"a"}')), seen.count((200, b"ok"))) == (75, 25)
+    bodies = [(response.status, response.body) for _, response in seen]
+    assert (bodies.count((201, b'{"id":"a"}')), bodies.count((200, b"ok"))) == (75, 25)
+    assert {response.fields.get(b"content-type") for _, response in seen} == {b"application/json", None}
+    starts = sorted(arrival for arrival, _ in seen)
+    assert [arrival.number for arrival in starts] == list(range(100))
+    assert starts[-1].due - starts[0].due == pytest.approx(99 / 1000)
 
 
 def test_chunked_and_split_answers_are_put_together() -> None:
@@ -161,7 +164,7 @@ def test_chunked_and_split_answers_are_put_together() -> None:
             await asyncio.sleep(0)
 
     bodies: list[bytes] = []
-    result = drive(Peer(in_pieces), hook=lambda _, body: bodies.append(body))
+    result = drive(Peer(in_pieces), hook=lambda _, response: bodies.append(response.body))
     assert bodies == [b"\r\n0\r\n\r\nxWiki"] * 100
     assert (result.answered, result.malformed) == (100, 0)
 
@@ -190,7 +193,7 @@ def test_connections_that_the_server_closes_after_an_answer_are_opened_again() -
 
     bodies: list[bytes] = []
     plan = replace(PLAN, seconds=0.04)
-    result = drive(Peer(last_answer), plan, hook=lambda _, body: bodies.append(body))
+    result = drive(Peer(last_answer), plan, hook=lambda _, response: bodies.append(response.body))
     assert bodies == [b"until the end"] * 40
     assert (result.answered, result.lost) == (40, 0)
     assert result.reconnects >= 32
@@ -227,7 +230,7 @@ def test_an_error_of_the_request_maker_ends_the_run(connections: int) -> None:
 
 
 def test_an_error_of_the_response_hook_ends_the_run() -> None:
-    def broken(status: int, body: bytes) -> None:
+    def broken(_: Arrival, __: Response) -> None:
         raise RuntimeError("not what was asked for")
 
     with pytest.raises(RuntimeError, match="not what was asked for"):
