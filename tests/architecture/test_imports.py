@@ -24,7 +24,9 @@ MAY_IMPORT: Final[Mapping[str, frozenset[str]]] = {
     "entrypoints": frozenset(
         {"domain", "ports", "application", "config", "telemetry", "bootstrap", "entrypoints"}
     ),
-    "bootstrap": frozenset({"domain", "ports", "application", "adapters", "config", "telemetry"}),
+    "bootstrap": frozenset(
+        {"domain", "ports", "application", "adapters", "config", "telemetry", "bootstrap"}
+    ),
 }
 FOREIGN: Final[Mapping[str, frozenset[str]]] = {
     "domain": frozenset(),

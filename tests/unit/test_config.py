@@ -4,7 +4,8 @@ import pytest
 
 from reservation_api.application.relay import RetryPolicy
 from reservation_api.config.loading import load
-from reservation_api.config.settings import BUILT, DEV_DEFAULTS, SETTINGS, Setting
+from reservation_api.config.setting import Setting
+from reservation_api.config.settings import BUILT, DEV_DEFAULTS, SETTINGS
 from reservation_api.config.tree import (
     ConfigError,
     EmbeddedKeys,
@@ -127,6 +128,26 @@ def test_set_but_empty_is_a_fault(setting: Setting) -> None:
     assert any(fault.startswith(empty) for fault in faults_of(**{setting.name: " "}))
 
 
+GUARD_BOUNDS = (
+    ("TIMELIMITER_TIMEOUT_DURATION_MILLISECONDS", ["9", "10001", "0.5"]),
+    ("CIRCUITBREAKER_FAILURE_RATE_THRESHOLD", ["0", "101", "half"]),
+    ("CIRCUITBREAKER_SLOW_CALL_RATE_THRESHOLD", ["0", "100.5"]),
+    ("CIRCUITBREAKER_SLOW_CALL_DURATION_THRESHOLD_MILLISECONDS", ["0", "600001"]),
+    ("CIRCUITBREAKER_SLIDING_WINDOW_TYPE", ["time_based", "BOTH"]),
+    ("CIRCUITBREAKER_SLIDING_WINDOW_SIZE", ["0", "10001"]),
+    ("CIRCUITBREAKER_MINIMUM_NUMBER_OF_CALLS", ["0", "1000001"]),
+    ("CIRCUITBREAKER_WAIT_DURATION_IN_OPEN_STATE_SECONDS", ["0", "1001"]),
+    ("CIRCUITBREAKER_PERMITTED_NUMBER_OF_CALLS_IN_HALF_OPEN_STATE", ["0", "10001"]),
+    ("CIRCUITBREAKER_MAX_WAIT_DURATION_IN_HALF_OPEN_STATE_SECONDS", ["-1", "1001"]),
+    ("CIRCUITBREAKER_AUTOMATIC_TRANSITION_FROM_OPEN_TO_HALF_OPEN_ENABLED", ["1", "True"]),
+    ("BULKHEAD_MAX_CONCURRENT_CALLS", ["0", "10001"]),
+    ("BULKHEAD_MAX_WAIT_DURATION_MILLISECONDS", ["-1", "10001"]),
+    ("RETRY_TOKEN_RATIO", ["-1", "1.1"]),
+    ("RETRY_MIN_RETRIES_PER_SECOND", ["-1", "10001"]),
+    ("RETRY_WINDOW_SECONDS", ["0", "3601"]),
+)
+
+
 @pytest.mark.parametrize(
     ("name", "bad"),
     [
@@ -162,22 +183,12 @@ def test_set_but_empty_is_a_fault(setting: Setting) -> None:
             ],
         ),
         ("APP_PAYMENT_TIMELIMITER_TIMEOUT_DURATION_MILLISECONDS", ["9", "10001", "0.5"]),
-        ("APP_INVENTORY_TIMELIMITER_TIMEOUT_DURATION_MILLISECONDS", ["9", "10001", "0.5"]),
-        ("APP_INVENTORY_CIRCUITBREAKER_FAILURE_RATE_THRESHOLD", ["0", "101", "half"]),
-        ("APP_INVENTORY_CIRCUITBREAKER_SLOW_CALL_RATE_THRESHOLD", ["0", "100.5"]),
-        ("APP_INVENTORY_CIRCUITBREAKER_SLOW_CALL_DURATION_THRESHOLD_MILLISECONDS", ["0", "600001"]),
-        ("APP_INVENTORY_CIRCUITBREAKER_SLIDING_WINDOW_TYPE", ["time_based", "BOTH"]),
-        ("APP_INVENTORY_CIRCUITBREAKER_SLIDING_WINDOW_SIZE", ["0", "10001"]),
-        ("APP_INVENTORY_CIRCUITBREAKER_MINIMUM_NUMBER_OF_CALLS", ["0", "1000001"]),
-        ("APP_INVENTORY_CIRCUITBREAKER_WAIT_DURATION_IN_OPEN_STATE_SECONDS", ["0", "1001"]),
-        ("APP_INVENTORY_CIRCUITBREAKER_PERMITTED_NUMBER_OF_CALLS_IN_HALF_OPEN_STATE", ["0", "10001"]),
-        ("APP_INVENTORY_CIRCUITBREAKER_MAX_WAIT_DURATION_IN_HALF_OPEN_STATE_SECONDS", ["-1", "1001"]),
-        ("APP_INVENTORY_CIRCUITBREAKER_AUTOMATIC_TRANSITION_FROM_OPEN_TO_HALF_OPEN_ENABLED", ["1", "True"]),
-        ("APP_INVENTORY_BULKHEAD_MAX_CONCURRENT_CALLS", ["0", "10001"]),
-        ("APP_INVENTORY_BULKHEAD_MAX_WAIT_DURATION_MILLISECONDS", ["-1", "10001"]),
-        ("APP_INVENTORY_RETRY_TOKEN_RATIO", ["-1", "1.1"]),
-        ("APP_INVENTORY_RETRY_MIN_RETRIES_PER_SECOND", ["-1", "10001"]),
-        ("APP_INVENTORY_RETRY_WINDOW_SECONDS", ["0", "3601"]),
+        *(
+            (f"{prefix}{name}", bad)
+            for prefix in ("APP_INVENTORY_", "APP_STORE_", "APP_EVENTBUS_")
+            for name, bad in GUARD_BOUNDS
+        ),
+        ("SQS_ENDPOINT", ["localhost:4566"]),
         ("GRPC_PORT", ["0"]),
         ("APP_GRPC_TRUSTED", ["yes"]),
         ("OTLP_ENDPOINT", ["otel:4318", "http://user:hunter2@otel/"]),

@@ -20,7 +20,8 @@ from reservation_api.application.command import Command
 from reservation_api.application.confirm import Payment
 from reservation_api.application.health import ComponentStatus
 from reservation_api.application.hold import SeatsWanted
-from reservation_api.bootstrap import Service, _BudgetedPeer, build, open_issuer
+from reservation_api.bootstrap import Service, build, open_issuer
+from reservation_api.bootstrap.peers import _BudgetedPeer
 from reservation_api.config import ConfigError, load
 from reservation_api.domain.errors import (
     InventoryUnavailableError,

@@ -1,5 +1,8 @@
+from dataclasses import astuple
+
 import pytest
 
+from reservation_api.config.aws import TABLES
 from reservation_api.config.listing import list_effective, markdown_table
 from reservation_api.config.loading import load
 from reservation_api.config.settings import LATER, SETTINGS
@@ -30,16 +33,46 @@ def faults_of(environ: dict[str, str]) -> list[str]:
     return caught.value.faults
 
 
-def test_the_documents_environment_is_understood_and_refused_for_what_is_not_built_alone() -> None:
-    faults = faults_of(DOCUMENT)
+def test_the_documents_environment_chooses_the_aws_runtime() -> None:
+    environ = {name: text for name, text in DOCUMENT.items() if name != "OTLP_ENDPOINT"}
+    config = load(environ)
 
-    assert len(faults) == 3
-    assert all("not part of this release" in fault for fault in faults)
-    assert faults[0] == (
-        "APP_DYNAMODB_TABLES_RESERVATIONS, APP_DYNAMODB_TABLES_ORDERS, APP_DYNAMODB_TABLES_IDEMPOTENCY,"
-        " APP_DYNAMODB_TABLES_OUTBOX, DYNAMODB_ENDPOINT are set, but the DynamoDB runtime is not part of this"
-        " release; unset them to run embedded"
+    assert config.aws is not None
+    assert config.aws.region == "ap-northeast-2"
+    assert astuple(config.aws.tables) == tuple(
+        f"dev-reservation-{name}" for name in ("reservations", "orders", "idempotency", "outbox")
     )
+    assert config.aws.bus_name == "dev-reservation-events"
+    assert config.aws.dynamodb.endpoint == "http://localhost:8000"
+    assert config.aws.eventbridge.endpoint == "http://localhost:4566"
+    assert (config.aws.sqs_endpoint, config.aws.status_shards) == (None, 1)
+    assert (config.aws.dynamodb.timeout_seconds, config.aws.eventbridge.timeout_seconds) == (1.0, 3.0)
+
+
+def test_without_tables_the_runtime_is_embedded() -> None:
+    assert load({"AWS_REGION": "ap-northeast-2"}).aws is None
+
+
+def test_settings_of_the_aws_runtime_reach_the_tree() -> None:
+    environ = {name: text for name, text in DOCUMENT.items() if name != "OTLP_ENDPOINT"}
+    config = load(
+        {
+            **environ,
+            "APP_STATUS_SHARDS": "8",
+            "SQS_ENDPOINT": "http://localhost:4566",
+            "APP_STORE_TIMELIMITER_TIMEOUT_DURATION_MILLISECONDS": "700",
+            "APP_STORE_BULKHEAD_MAX_CONCURRENT_CALLS": "9",
+            "APP_EVENTBUS_CIRCUITBREAKER_MINIMUM_NUMBER_OF_CALLS": "3",
+            "APP_EVENTBUS_RETRY_TOKEN_RATIO": "0.5",
+        }
+    )
+    assert config.aws is not None
+    assert config.aws.status_shards == 8
+    assert config.aws.sqs_endpoint == "http://localhost:4566"
+    assert config.aws.dynamodb.timeout_seconds == 0.7
+    assert config.aws.dynamodb.guard.bulkhead.max_concurrent_calls == 9
+    assert config.aws.eventbridge.guard.circuit_breaker.minimum_number_of_calls == 3
+    assert config.aws.eventbridge.guard.retry.token_ratio == 0.5
 
 
 def test_a_region_alone_is_harmless() -> None:
@@ -49,13 +82,8 @@ def test_a_region_alone_is_harmless() -> None:
 @pytest.mark.parametrize(
     ("name", "text", "feature"),
     [
-        ("APP_DYNAMODB_TABLES_ORDERS", "dev-orders", "the DynamoDB runtime"),
-        ("DYNAMODB_ENDPOINT", "http://localhost:8000", "the DynamoDB runtime"),
-        ("AWS_EVENTBRIDGE_BUS_NAME", "dev-events", "the EventBridge bus"),
-        ("EVENTBRIDGE_ENDPOINT", "http://localhost:4566", "the EventBridge bus"),
         ("OTLP_ENDPOINT", "https://otel/v1/metrics", "the export of telemetry"),
         ("APP_MANAGEMENT_PORT", "9091", "a port of its own for the actuator"),
-        ("APP_STATUS_SHARDS", "2", "more than one status shard"),
     ],
 )
 def test_what_is_not_built_is_refused_by_its_name(name: str, text: str, feature: str) -> None:
@@ -68,7 +96,7 @@ def test_what_is_not_built_is_refused_by_its_name(name: str, text: str, feature:
 def test_every_setting_of_a_later_release_is_refused_or_harmless() -> None:
     for feature in LATER:
         for setting in feature.settings:
-            assert setting.default is None or setting.name == "APP_STATUS_SHARDS"
+            assert setting.default is None
 
 
 @pytest.mark.parametrize("missing", [name for name in DOCUMENT if "TABLES" in name])
@@ -92,7 +120,13 @@ def test_tables_need_the_rest_of_the_aws_runtime() -> None:
             {"EVENTBRIDGE_ENDPOINT": "http://localhost:4566"},
             "EVENTBRIDGE_ENDPOINT needs AWS_EVENTBRIDGE_BUS_NAME too",
         ),
-        ({"AWS_EVENTBRIDGE_BUS_NAME": "x"}, "AWS_EVENTBRIDGE_BUS_NAME needs AWS_REGION too"),
+        (
+            {"AWS_EVENTBRIDGE_BUS_NAME": "x"},
+            f"AWS_EVENTBRIDGE_BUS_NAME needs AWS_REGION, {', '.join(TABLES)} too",
+        ),
+        ({"APP_STATUS_SHARDS": "2"}, f"APP_STATUS_SHARDS needs {', '.join(TABLES)} too"),
+        ({"APP_STORE_RETRY_TOKEN_RATIO": "1"}, f"APP_STORE_RETRY_TOKEN_RATIO needs {', '.join(TABLES)} too"),
+        ({"SQS_ENDPOINT": "http://localhost:4566"}, f"SQS_ENDPOINT needs {', '.join(TABLES)} too"),
         ({"APP_GRPC_TRUSTED": "true"}, "APP_GRPC_TRUSTED needs GRPC_PORT too"),
     ],
 )

@@ -54,15 +54,15 @@ def test_the_defaults_are_the_libraries_but_for_the_window_and_the_bulkhead() ->
     config = inventory_of()
     assert config.address == "inventory:9090"
     assert config.timeout_seconds == TimeLimiterSettings().timeout_duration_seconds
-    assert asdict(config.retry) == asdict(RetryBudgetSettings())
+    assert asdict(config.guard.retry) == asdict(RetryBudgetSettings())
 
-    ours, library = asdict(config.circuit_breaker), asdict(CircuitBreakerSettings())
+    ours, library = asdict(config.guard.circuit_breaker), asdict(CircuitBreakerSettings())
     assert {name: value for name, value in ours.items() if value != library[name]} == {
         "sliding_window_type": "TIME_BASED",
         "sliding_window_size": 10,
     }
     library_bulkhead = asdict(BulkheadSettings())
-    assert asdict(config.bulkhead) == {**library_bulkhead, "max_concurrent_calls": 500}
+    assert asdict(config.guard.bulkhead) == {**library_bulkhead, "max_concurrent_calls": 500}
 
 
 def test_every_setting_of_the_inventory_reaches_the_tree() -> None:
@@ -86,13 +86,13 @@ def test_every_setting_of_the_inventory_reaches_the_tree() -> None:
             "APP_INVENTORY_RETRY_WINDOW_SECONDS": "60",
         }
     )
-    assert tuple(asdict(config.circuit_breaker).values()) == (
+    assert tuple(asdict(config.guard.circuit_breaker).values()) == (
         *(33.5, 80, 0.12, "COUNT_BASED", 50),
         *(20, 0.5, 3, 4, True),
     )
-    assert tuple(asdict(config.bulkhead).values()) == (7, 0.015)
+    assert tuple(asdict(config.guard.bulkhead).values()) == (7, 0.015)
     assert config.timeout_seconds == 0.4
-    assert tuple(asdict(config.retry).values()) == (0.1, 0, 60)
+    assert tuple(asdict(config.guard.retry).values()) == (0.1, 0, 60)
 
 
 def test_the_payment_service_is_called_with_a_time_limit_of_its_own() -> None:
@@ -152,7 +152,10 @@ def test_seats_outlast_the_breaker() -> None:
     wait = f"{BREAKER}_WAIT_DURATION_IN_OPEN_STATE_SECONDS"
     (fault,) = faults_of(**INVENTORY, APP_HOLD_GRACE_SECONDS="30")
     assert fault.startswith(f"APP_HOLD_GRACE_SECONDS (30) must be longer than {wait} (30)")
-    assert inventory_of(APP_HOLD_GRACE_SECONDS="31").circuit_breaker.wait_duration_in_open_state_seconds == 30
+    assert (
+        inventory_of(APP_HOLD_GRACE_SECONDS="31").guard.circuit_breaker.wait_duration_in_open_state_seconds
+        == 30
+    )
     assert load({"APP_HOLD_GRACE_SECONDS": "30"}).inventory is None
 
 

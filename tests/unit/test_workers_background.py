@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tests.support.clock import FakeClock
 
+from reservation_api.adapters.sqlite.event_log import SqliteEventLog
 from reservation_api.adapters.sqlite.venues import demo_plan, load_event
 from reservation_api.application.command import Answer, Command
 from reservation_api.application.hold import SeatsWanted
@@ -79,7 +80,7 @@ async def test_a_worker_expires_holds_releases_their_seats_and_publishes_both_ev
     after = await service.store.get_reservation(answer.reservation.reservation_id)
     assert after is not None
     assert after.status is Status.EXPIRED
-    published = await service.event_bus.read(0, 10)
+    published = await SqliteEventLog(service.database).read(0, 10)
     assert sorted(event.detail_type for event in published) == [
         "Reservation Created",
         "Reservation Status Changed",

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from itertools import chain
 
 from reservation_api.config.kinds import without_password
-from reservation_api.config.settings import BUILT, LATER, SETTINGS, Setting
+from reservation_api.config.setting import Setting
+from reservation_api.config.settings import BUILT, LATER, SETTINGS
 
 MASK = "***"
 

@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from reservation_api.application.relay import RetryPolicy
+from reservation_api.config.aws import aws_faults, aws_of
 from reservation_api.config.kinds import Anything, is_loopback, split_url, without_password
 from reservation_api.config.peers import grpc_of, inventory_of, payment_of, peer_faults, peer_notes
-from reservation_api.config.settings import DEV_DEFAULTS, LATER, SETTINGS, LaterFeature, Setting
+from reservation_api.config.setting import LaterFeature, Setting
+from reservation_api.config.settings import DEV_DEFAULTS, LATER, SETTINGS
 from reservation_api.config.tree import (
     PROD,
     Config,
@@ -29,8 +31,6 @@ from reservation_api.domain.reservation import HoldPolicy
 
 NO_DEFAULTS: Mapping[str, str] = {}
 ISSUER_KEY_FILE = "issuer-key.pem"
-AWS_RUNTIME = ("AWS_REGION", "AWS_EVENTBRIDGE_BUS_NAME", "INVENTORY_GRPC_ADDRESS", "JWT_ISSUER_URI")
-"""What the AWS runtime needs besides its tables (document section 5)."""
 _OURS = "APP_"
 _IDENTITY = "JWT_"
 _MAX_SHOWN_CHARACTERS = 60
@@ -48,7 +48,7 @@ def load(environ: Mapping[str, str], defaults: Mapping[str, str] = NO_DEFAULTS) 
     faults += _identity_faults(values)
     faults += _cross_faults(values)
     faults += peer_faults(values)
-    faults += _half_set(values)
+    faults += aws_faults(values)
     for feature in LATER:
         faults += _not_built(feature, values)
     if faults:
@@ -136,21 +136,6 @@ def _cross_faults(values: Values) -> Iterator[str]:
         yield "APP_PAYMENT_VERIFIER and PAYMENT_GRPC_ADDRESS are both set: payments have one verifier"
 
 
-def _half_set(values: Values) -> Iterator[str]:
-    """Find branches of the AWS runtime that are begun and not finished."""
-    tables = [name for name in SETTINGS if name.startswith("APP_DYNAMODB_TABLES_")]
-    needed = {
-        "APP_DYNAMODB_TABLES_*": (tables, (*tables, *AWS_RUNTIME)),
-        "DYNAMODB_ENDPOINT": (["DYNAMODB_ENDPOINT"], tables),
-        "EVENTBRIDGE_ENDPOINT": (["EVENTBRIDGE_ENDPOINT"], ("AWS_EVENTBRIDGE_BUS_NAME",)),
-        "AWS_EVENTBRIDGE_BUS_NAME": (["AWS_EVENTBRIDGE_BUS_NAME"], ("AWS_REGION",)),
-    }
-    for begun, (triggers, names) in needed.items():
-        missing = [name for name in names if not values.has(name)]
-        if missing and any(values.has(name) for name in triggers):
-            yield f"{begun} needs {', '.join(missing)} too"
-
-
 def _not_built(feature: LaterFeature, values: Values) -> Iterator[str]:
     names = [
         setting.name
@@ -202,6 +187,7 @@ def _tree(values: Values) -> Config:
         grpc=grpc_of(values),
         inventory=inventory_of(values),
         payment=payment_of(values),
+        aws=aws_of(values),
         notes=tuple(_notes(values)),
     )
 

@@ -2,18 +2,10 @@
 
 from collections.abc import Iterator
 
-from reservation_api.config.tree import (
-    BulkheadConfig,
-    CircuitBreakerConfig,
-    GrpcConfig,
-    InventoryConfig,
-    PaymentConfig,
-    RetryBudgetConfig,
-)
+from reservation_api.config.guards import INVENTORY_GUARD, TRUE, guard_of, time_limit_of
+from reservation_api.config.tree import GrpcConfig, InventoryConfig, PaymentConfig
 from reservation_api.config.values import Values
 
-TRUE = "true"
-_INVENTORY = "APP_INVENTORY_"
 _PAYMENT = "APP_PAYMENT_TIMELIMITER_"
 
 
@@ -30,21 +22,7 @@ def inventory_of(values: Values) -> InventoryConfig | None:
     address = values.get("INVENTORY_GRPC_ADDRESS")
     if address is None:
         return None
-    return InventoryConfig(
-        address=address,
-        timeout_seconds=values.get("APP_INVENTORY_TIMELIMITER_TIMEOUT_DURATION_MILLISECONDS") / 1000,
-        circuit_breaker=_circuit_breaker_of(values, "APP_INVENTORY_CIRCUITBREAKER_"),
-        bulkhead=BulkheadConfig(
-            max_concurrent_calls=values.get("APP_INVENTORY_BULKHEAD_MAX_CONCURRENT_CALLS"),
-            max_wait_duration_seconds=values.get("APP_INVENTORY_BULKHEAD_MAX_WAIT_DURATION_MILLISECONDS")
-            / 1000,
-        ),
-        retry=RetryBudgetConfig(
-            token_ratio=values.get("APP_INVENTORY_RETRY_TOKEN_RATIO"),
-            min_retries_per_second=values.get("APP_INVENTORY_RETRY_MIN_RETRIES_PER_SECOND"),
-            window_seconds=values.get("APP_INVENTORY_RETRY_WINDOW_SECONDS"),
-        ),
-    )
+    return InventoryConfig(address, time_limit_of(values, INVENTORY_GUARD), guard_of(values, INVENTORY_GUARD))
 
 
 def payment_of(values: Values) -> PaymentConfig | None:
@@ -58,7 +36,10 @@ def payment_of(values: Values) -> PaymentConfig | None:
 
 def peer_faults(values: Values) -> Iterator[str]:
     """Find settings of peers that are not there, and a breaker that outlasts what it must not."""
-    for prefix, address in ((_INVENTORY, "INVENTORY_GRPC_ADDRESS"), (_PAYMENT, "PAYMENT_GRPC_ADDRESS")):
+    for prefix, address in (
+        (INVENTORY_GUARD.prefix, "INVENTORY_GRPC_ADDRESS"),
+        (_PAYMENT, "PAYMENT_GRPC_ADDRESS"),
+    ):
         begun = sorted(name for name in values.names_set if name.startswith(prefix))
         if begun and not values.has(address):
             yield f"{', '.join(begun)} needs {address} too"
@@ -84,24 +65,3 @@ def peer_notes(values: Values) -> Iterator[str]:
             f"whoever reaches port {values.get('GRPC_PORT')} (gRPC) is believed about who the user is:"
             " APP_GRPC_TRUSTED is for networks that only gateways are on"
         )
-
-
-def _circuit_breaker_of(values: Values, prefix: str) -> CircuitBreakerConfig:
-    slow_milliseconds = values.get(f"{prefix}SLOW_CALL_DURATION_THRESHOLD_MILLISECONDS")
-    automatic = values.get(f"{prefix}AUTOMATIC_TRANSITION_FROM_OPEN_TO_HALF_OPEN_ENABLED")
-    return CircuitBreakerConfig(
-        failure_rate_threshold=values.get(f"{prefix}FAILURE_RATE_THRESHOLD"),
-        slow_call_rate_threshold=values.get(f"{prefix}SLOW_CALL_RATE_THRESHOLD"),
-        slow_call_duration_threshold_seconds=slow_milliseconds / 1000,
-        sliding_window_type=values.get(f"{prefix}SLIDING_WINDOW_TYPE"),
-        sliding_window_size=values.get(f"{prefix}SLIDING_WINDOW_SIZE"),
-        minimum_number_of_calls=values.get(f"{prefix}MINIMUM_NUMBER_OF_CALLS"),
-        wait_duration_in_open_state_seconds=values.get(f"{prefix}WAIT_DURATION_IN_OPEN_STATE_SECONDS"),
-        permitted_number_of_calls_in_half_open_state=values.get(
-            f"{prefix}PERMITTED_NUMBER_OF_CALLS_IN_HALF_OPEN_STATE"
-        ),
-        max_wait_duration_in_half_open_state_seconds=values.get(
-            f"{prefix}MAX_WAIT_DURATION_IN_HALF_OPEN_STATE_SECONDS"
-        ),
-        automatic_transition_from_open_to_half_open_enabled=automatic == TRUE,
-    )

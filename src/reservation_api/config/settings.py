@@ -1,8 +1,8 @@
 """The table of all settings: what the environment may say, what it means, and what holds if it does not."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from reservation_api.config.guards import EVENT_BUS_GUARD, INVENTORY_GUARD, STORE_GUARD, guard_settings
 from reservation_api.config.kinds import (
     Address,
     Anything,
@@ -11,48 +11,22 @@ from reservation_api.config.kinds import (
     File,
     IpAddress,
     KeySet,
-    Kind,
-    Number,
     Pattern,
     Profiles,
     Seconds,
     Url,
     WholeNumber,
 )
+from reservation_api.config.setting import LaterFeature, Setting
 
 _PORT = WholeNumber(1, 65535)
 _TABLE = Pattern(r"[A-Za-z0-9_.-]{3,255}", "a DynamoDB table name")
-
-_BREAKER = "APP_INVENTORY_CIRCUITBREAKER"
 
 _LONGEST_HOLD = 1800
 _SHORTEST_GRACE = 5
 """More than what two clocks may differ, or one process would give away what another still holds."""
 _LONGEST_GRACE = 1500
 """Hold and grace together stay below the hour for which the inventory remembers an id that is over."""
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One environment variable."""
-
-    name: str
-    kind: Kind
-    meaning: str
-    """One sentence for the README."""
-    default: str | None = None
-    secret: bool = False
-    """Masked wherever it is shown."""
-
-
-@dataclass(frozen=True, slots=True)
-class LaterFeature:
-    """What this release does not have yet: its settings are checked and then refused."""
-
-    subject: str
-    """Completes "…, but {subject} not part of this release"."""
-    remedy: str
-    settings: tuple[Setting, ...]
 
 
 SERVER = (
@@ -191,128 +165,37 @@ INVENTORY = (
         Address(),
         "The inventory service; without it the built-in inventory is used.",
     ),
-    Setting(
-        "APP_INVENTORY_TIMELIMITER_TIMEOUT_DURATION_MILLISECONDS",
-        WholeNumber(10, 10_000),
-        "How long it may take to answer, a second try included.",
-        "250",
-    ),
-    Setting(
-        f"{_BREAKER}_FAILURE_RATE_THRESHOLD",
-        Number(1, 100),
-        "At this percentage of unanswered calls it is left alone for a while: holds get 503 at once.",
-        "50",
-    ),
-    Setting(
-        f"{_BREAKER}_SLOW_CALL_RATE_THRESHOLD",
-        Number(1, 100),
-        "The same at this percentage of slow calls.",
-        "100",
-    ),
-    Setting(
-        f"{_BREAKER}_SLOW_CALL_DURATION_THRESHOLD_MILLISECONDS",
-        WholeNumber(1, 600_000),
-        "What a slow call is; above the time limit none is: an inventory that answers late still sells.",
-        "60000",
-    ),
-    Setting(
-        f"{_BREAKER}_SLIDING_WINDOW_TYPE",
-        Choice(("TIME_BASED", "COUNT_BASED")),
-        "Whether the last seconds count or the last calls; a sale makes 100 calls in a tenth of a second,"
-        " too short to judge by.",
-        "TIME_BASED",
-    ),
-    Setting(
-        f"{_BREAKER}_SLIDING_WINDOW_SIZE",
-        WholeNumber(1, 10_000),
-        "How many seconds or calls; 10 seconds outlast a hiccup and are soon over.",
-        "10",
-    ),
-    Setting(
-        f"{_BREAKER}_MINIMUM_NUMBER_OF_CALLS", WholeNumber(1, 1_000_000), "Fewer are not judged by.", "100"
-    ),
-    Setting(
-        f"{_BREAKER}_WAIT_DURATION_IN_OPEN_STATE_SECONDS",
-        Number(0.1, 1_000),
-        "How long it is left alone; shorter than the grace of holds.",
-        "30",
-    ),
-    Setting(
-        f"{_BREAKER}_PERMITTED_NUMBER_OF_CALLS_IN_HALF_OPEN_STATE",
-        WholeNumber(1, 10_000),
-        "How many calls try it then; they decide.",
-        "10",
-    ),
-    Setting(
-        f"{_BREAKER}_MAX_WAIT_DURATION_IN_HALF_OPEN_STATE_SECONDS",
-        Number(0, 1_000),
-        "How long they may take altogether, or it is left alone again; 0: as long as they take.",
-        "0",
-    ),
-    Setting(
-        f"{_BREAKER}_AUTOMATIC_TRANSITION_FROM_OPEN_TO_HALF_OPEN_ENABLED",
-        Choice(("true", "false")),
-        "Whether the state changes when somebody looks, not only when a call comes.",
-        "false",
-    ),
-    Setting(
-        "APP_INVENTORY_BULKHEAD_MAX_CONCURRENT_CALLS",
-        WholeNumber(1, 10_000),
-        "Calls under way at once from one process: 2,000 a second at 250 ms each, more than a core makes, and"
-        " half the requests that a process takes in.",
-        "500",
-    ),
-    Setting(
-        "APP_INVENTORY_BULKHEAD_MAX_WAIT_DURATION_MILLISECONDS",
-        WholeNumber(0, 10_000),
-        "How long a call may wait for another to end; 0: it gets 503 at once.",
-        "0",
-    ),
-    Setting(
-        "APP_INVENTORY_RETRY_TOKEN_RATIO",
-        Number(0, 1),
-        "Second tries for each call, within the window: 0.2 is one for five.",
-        "0.2",
-    ),
-    Setting(
-        "APP_INVENTORY_RETRY_MIN_RETRIES_PER_SECOND",
-        WholeNumber(0, 10_000),
-        "Second tries allowed however few calls there are.",
-        "10",
-    ),
-    Setting(
-        "APP_INVENTORY_RETRY_WINDOW_SECONDS",
-        WholeNumber(1, 3_600),
-        "Over how many seconds tries are counted.",
-        "10",
-    ),
+    *guard_settings(INVENTORY_GUARD),
 )
-"""By Resilience4j's names, the unit at the end; its defaults or the original's, unless a meaning says why."""
+
+AWS = (
+    Setting(
+        "APP_DYNAMODB_TABLES_RESERVATIONS",
+        _TABLE,
+        "The reservations table; the four tables together choose the AWS runtime.",
+    ),
+    Setting("APP_DYNAMODB_TABLES_ORDERS", _TABLE, "The orders table."),
+    Setting("APP_DYNAMODB_TABLES_IDEMPOTENCY", _TABLE, "The idempotency table."),
+    Setting("APP_DYNAMODB_TABLES_OUTBOX", _TABLE, "The outbox table."),
+    Setting(
+        "AWS_EVENTBRIDGE_BUS_NAME",
+        Pattern(r"[A-Za-z0-9_./-]{1,256}", "the name of an event bus"),
+        "The event bus.",
+    ),
+    Setting("DYNAMODB_ENDPOINT", Url(), "Another endpoint of DynamoDB, for development."),
+    Setting("EVENTBRIDGE_ENDPOINT", Url(), "Another endpoint of EventBridge, for development."),
+    Setting("SQS_ENDPOINT", Url(), "Another endpoint of SQS, for development."),
+    Setting(
+        "APP_STATUS_SHARDS",
+        WholeNumber(1, 100),
+        "Over how many keys of an index each status is spread; one key takes 1,000 writes a second.",
+        "1",
+    ),
+    *guard_settings(STORE_GUARD),
+    *guard_settings(EVENT_BUS_GUARD),
+)
 
 LATER = (
-    LaterFeature(
-        "the DynamoDB runtime is",
-        "to run embedded",
-        (
-            Setting("APP_DYNAMODB_TABLES_RESERVATIONS", _TABLE, "The reservations table."),
-            Setting("APP_DYNAMODB_TABLES_ORDERS", _TABLE, "The orders table."),
-            Setting("APP_DYNAMODB_TABLES_IDEMPOTENCY", _TABLE, "The idempotency table."),
-            Setting("APP_DYNAMODB_TABLES_OUTBOX", _TABLE, "The outbox table."),
-            Setting("DYNAMODB_ENDPOINT", Url(), "Another endpoint of DynamoDB, for development."),
-        ),
-    ),
-    LaterFeature(
-        "the EventBridge bus is",
-        "to log events in the embedded store",
-        (
-            Setting(
-                "AWS_EVENTBRIDGE_BUS_NAME",
-                Pattern(r"[A-Za-z0-9_./-]{1,256}", "the name of an event bus"),
-                "The event bus.",
-            ),
-            Setting("EVENTBRIDGE_ENDPOINT", Url(), "Another endpoint of EventBridge, for development."),
-        ),
-    ),
     LaterFeature(
         "the export of telemetry over OTLP is",
         "and scrape /actuator/prometheus",
@@ -323,14 +206,9 @@ LATER = (
         "to serve the actuator on the port of HTTP",
         (Setting("APP_MANAGEMENT_PORT", _PORT, "The port of the actuator."),),
     ),
-    LaterFeature(
-        "more than one status shard is",
-        "or set it to 1",
-        (Setting("APP_STATUS_SHARDS", WholeNumber(1, 100), "Over how many keys a status is spread.", "1"),),
-    ),
 )
 
-BUILT = (*SERVER, *STORE, *HOLDS, *RELAY, *IDENTITY, *GRPC, *PAYMENT, *INVENTORY)
+BUILT = (*SERVER, *STORE, *HOLDS, *RELAY, *IDENTITY, *GRPC, *PAYMENT, *INVENTORY, *AWS)
 SETTINGS: Mapping[str, Setting] = {
     setting.name: setting
     for setting in (*BUILT, *(setting for feature in LATER for setting in feature.settings))

@@ -139,14 +139,54 @@ class RetryBudgetConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class GuardConfig:
+    """What stands between this process and a service that it calls."""
+
+    circuit_breaker: CircuitBreakerConfig
+    bulkhead: BulkheadConfig
+    retry: RetryBudgetConfig
+
+
+@dataclass(frozen=True, slots=True)
 class InventoryConfig:
     """The inventory service and how it is called."""
 
     address: str
     timeout_seconds: float
-    circuit_breaker: CircuitBreakerConfig
-    bulkhead: BulkheadConfig
-    retry: RetryBudgetConfig
+    guard: GuardConfig
+
+
+@dataclass(frozen=True, slots=True)
+class TableNamesConfig:
+    """The document's four tables."""
+
+    reservations: str
+    orders: str
+    idempotency: str
+    outbox: str
+
+
+@dataclass(frozen=True, slots=True)
+class AwsServiceConfig:
+    """An AWS service and how it is called."""
+
+    endpoint: str | None
+    """None: the Region's own."""
+    timeout_seconds: float
+    guard: GuardConfig
+
+
+@dataclass(frozen=True, slots=True)
+class AwsConfig:
+    """The AWS runtime."""
+
+    region: str
+    tables: TableNamesConfig
+    bus_name: str
+    dynamodb: AwsServiceConfig
+    eventbridge: AwsServiceConfig
+    sqs_endpoint: str | None
+    status_shards: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +224,8 @@ class Config:
     """None: the built-in one, in the store's file."""
     payment: PaymentConfig | None
     """None: every payment intent is believed."""
+    aws: AwsConfig | None = None
+    """None: embedded."""
     notes: tuple[str, ...] = ()
     """What was taken but does nothing: to be logged once."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from reservation_api.adapters.sqlite.event_log import LoggedEvent
+from reservation_api.adapters.sqlite.event_log import LoggedEvent, SqliteEventLog
 from reservation_api.adapters.sqlite.venues import (
     EventDetails,
     Grid,
@@ -87,9 +87,10 @@ def tail(limit: int, *, follow: bool) -> None:
 
 
 async def _tail(service: Service, limit: int, *, follow: bool) -> None:
-    after = max(0, await service.event_bus.last_seq() - limit)
+    log = SqliteEventLog(service.database)
+    after = max(0, await log.last_seq() - limit)
     while True:
-        batch = await service.event_bus.read(after, READ_BATCH_SIZE)
+        batch = await log.read(after, READ_BATCH_SIZE)
         for event in batch:
             click.echo(_line(event))
             after = event.seq

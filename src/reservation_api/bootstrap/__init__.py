@@ -1,0 +1,19 @@
+"""The only place that picks adapters: from a Config to a service whose parts are wired."""
+
+from reservation_api.bootstrap.embedded import InventoryService, open_database, open_inventory
+from reservation_api.bootstrap.identity import open_issuer
+from reservation_api.bootstrap.peers import connect_inventory
+from reservation_api.bootstrap.runtime import PURGE_BATCH_SIZE, Purge
+from reservation_api.bootstrap.service import Service, build
+
+__all__ = [
+    "PURGE_BATCH_SIZE",
+    "InventoryService",
+    "Purge",
+    "Service",
+    "build",
+    "connect_inventory",
+    "open_database",
+    "open_inventory",
+    "open_issuer",
+]

@@ -1,0 +1,87 @@
+"""The embedded runtime: store, outbox, event log and inventory in one SQLite file."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from reservation_api.adapters.sqlite.database import Database
+from reservation_api.adapters.sqlite.event_log import SqliteEventLog
+from reservation_api.adapters.sqlite.inventory import SqliteInventory
+from reservation_api.adapters.sqlite.outbox import SqliteOutbox
+from reservation_api.adapters.sqlite.read_model import SqliteReadModel
+from reservation_api.adapters.sqlite.store import SqliteReservationStore
+from reservation_api.adapters.system_clock import SystemClock
+from reservation_api.application.health import Component, ComponentStatus
+from reservation_api.bootstrap.runtime import Purge, Runtime
+from reservation_api.config.tree import Config
+from reservation_api.ports.clock import Clock
+from reservation_api.ports.inventory import Inventory
+
+LOW_DISK_BYTES = 10 * 1024 * 1024
+"""As Spring Boot's disk space check has it: below, SQLite is about to refuse writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class InventoryService:
+    """The built-in inventory by itself, for other processes to call."""
+
+    clock: Clock
+    inventory: Inventory
+    purge: Purge
+    close: Callable[[], None]
+    """May be repeated."""
+
+
+def open_database(config: Config) -> Database:
+    """Open the database file; raises StoreUnavailableError."""
+    store = config.store
+    return Database(store.database_file, store.synchronous, store.commit_delay_seconds)
+
+
+def open_inventory(config: Config) -> InventoryService:
+    """Open the built-in inventory by itself; raises StoreUnavailableError."""
+    clock = SystemClock()
+    database = open_database(config)
+    inventory = SqliteInventory(database, clock)
+    return InventoryService(clock, inventory, inventory.purge_ended_holds, database.close)
+
+
+def open_embedded(config: Config, clock: Clock) -> Runtime:
+    """Open the file and what is in it; raises StoreUnavailableError."""
+    database = open_database(config)
+    store = SqliteReservationStore(database)
+    inventory = SqliteInventory(database, clock)
+
+    async def close() -> None:
+        database.close()
+
+    return Runtime(
+        store=store,
+        unguarded_store=store,
+        outbox=SqliteOutbox(database),
+        read_model=SqliteReadModel(database),
+        event_bus=SqliteEventLog(database),
+        inventory=inventory,
+        database=database,
+        checks={
+            "store": lambda: _check_store(database),
+            "diskSpace": lambda: _check_disk(config.store.data_dir),
+        },
+        purges={"records": store.purge_records, "holds": inventory.purge_ended_holds},
+        close=close,
+    )
+
+
+async def _check_store(database: Database) -> Component:
+    """Read something; a file that can not be read raises, which is DOWN."""
+    await database.read(
+        lambda connection: connection.execute("SELECT 1 FROM reservations LIMIT 1").fetchone()
+    )
+    return Component(ComponentStatus.UP)
+
+
+async def _check_disk(data_dir: Path) -> Component:
+    usage = shutil.disk_usage(data_dir)
+    status = ComponentStatus.DOWN if usage.free < LOW_DISK_BYTES else ComponentStatus.UP
+    return Component(status, {"total": usage.total, "free": usage.free, "threshold": LOW_DISK_BYTES})

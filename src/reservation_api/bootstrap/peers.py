@@ -1,0 +1,93 @@
+"""The services that are called over gRPC: the inventory and the payment service."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from time import monotonic
+from typing import TypeVar
+
+from google.protobuf.message import Message
+
+from reservation_api.adapters.grpc_inventory.address import parse_address
+from reservation_api.adapters.grpc_inventory.inventory import GrpcInventory
+from reservation_api.adapters.grpc_inventory.peer import GrpcPeer, PeerSettings
+from reservation_api.adapters.grpc_payment.verifier import GrpcPaymentVerifier
+from reservation_api.adapters.resilience.circuit_breaker import CircuitBreaker
+from reservation_api.adapters.resilience.inventory import GuardedInventory
+from reservation_api.adapters.resilience.retry_budget import RetryBudget
+from reservation_api.adapters.resilience.settings import RetryBudgetSettings
+from reservation_api.adapters.system_clock import SystemClock
+from reservation_api.adapters.trusting_payment.verifier import TrustingPaymentVerifier
+from reservation_api.bootstrap.guards import open_admission
+from reservation_api.bootstrap.runtime import Close
+from reservation_api.bootstrap.told import told
+from reservation_api.config.tree import Config, InventoryConfig, PaymentConfig
+from reservation_api.ports.clock import Clock
+from reservation_api.ports.inventory import Inventory
+from reservation_api.ports.payment import PaymentVerifier
+
+Reply = TypeVar("Reply", bound=Message)
+
+
+@dataclass(frozen=True, slots=True)
+class Peers:
+    """Services that are called; connections are made by the first calls."""
+
+    inventory: Inventory | None
+    """None: there is none, and the built-in one is used."""
+    payments: PaymentVerifier
+    breakers: Sequence[CircuitBreaker]
+    closers: Sequence[Close]
+
+
+def open_peers(config: Config) -> Peers:
+    """Raise ConfigError for an address that is none."""
+    inventory, breakers, closers = told(lambda: _open_inventory(config.inventory))
+    payments, closer = told(lambda: _open_payments(config.payment))
+    return Peers(inventory, payments, breakers, [*closers, *closer])
+
+
+def connect_inventory(address: str, timeout_seconds: float) -> tuple[GrpcInventory, Clock]:
+    """Return an inventory service, unguarded, and our clock; raises ConfigError for what is no address."""
+    budget = RetryBudget("inventory", RetryBudgetSettings())
+    return told(lambda: GrpcInventory(_BudgetedPeer(address, timeout_seconds, budget))), SystemClock()
+
+
+def _open_inventory(
+    config: InventoryConfig | None,
+) -> tuple[Inventory | None, list[CircuitBreaker], list[Close]]:
+    if config is None:
+        return None, [], []
+    budget = RetryBudget("inventory", RetryBudgetSettings(**asdict(config.guard.retry)))
+    inventory = GrpcInventory(_BudgetedPeer(config.address, config.timeout_seconds, budget))
+    admission = open_admission("inventory", config.guard)
+    return GuardedInventory(inventory, admission, monotonic), [admission.breaker], [inventory.close]
+
+
+def _open_payments(config: PaymentConfig | None) -> tuple[PaymentVerifier, list[Close]]:
+    if config is None:
+        return TrustingPaymentVerifier(), []
+    budget = RetryBudget("payment", RetryBudgetSettings())
+    payments = GrpcPaymentVerifier(_BudgetedPeer(config.address, config.timeout_seconds, budget))
+    return payments, [payments.close]
+
+
+class _BudgetedPeer:
+    """A peer whose calls pay for its second tries: the budget is the peer's own, for all callers."""
+
+    def __init__(self, address: str, timeout_seconds: float, budget: RetryBudget) -> None:
+        settings = PeerSettings(deadline_seconds=timeout_seconds)
+        self._budget = budget
+        self._peer = GrpcPeer(parse_address(address), settings, self)
+
+    def allow_retry(self) -> bool:
+        """Spend from the budget if it is not used up."""
+        return self._budget.try_spend()
+
+    async def call(self, path: str, request: Message, reply_type: type[Reply], *, repeatable: bool) -> Reply:
+        """Count the call, and make it."""
+        self._budget.record_call()
+        return await self._peer.call(path, request, reply_type, repeatable=repeatable)
+
+    async def close(self) -> None:
+        """Give back the connections; may be repeated."""
+        await self._peer.close()
