@@ -154,6 +154,7 @@ async def test_a_retried_hold_keeps_the_inventorys_first_clock(process: Process,
     clock.advance(20)
     hold = of(await process.hold("alice", "k", ["A-1-1"]))
     assert (hold.reservation_id, hold.hold_expires_at) == (reservation_id, first_end)
+    assert (hold.created_at, hold.updated_at) == (first_end - HOLD, clock.now())
 
 
 async def test_a_hold_that_would_be_over_is_abandoned_and_another_id_is_tried(

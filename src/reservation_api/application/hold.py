@@ -1,7 +1,7 @@
 """Hold seats: one call to the inventory, one write to the store."""
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from reservation_api.application.abandon import Abandon
@@ -93,7 +93,10 @@ class Hold:
             if answer is None and not await self._abandon(hold, seat_ids, command.trace_id):
                 await self._give_back(hold, seat_ids, await self._store.get_reservation(reservation_id))
             return answer
-        return await self._commit(held(hold, reply.seats, now, hold_expires_at), hold, command)
+        # Holds are found by when they began: none ends sooner than `hold_seconds` after its `created_at`.
+        began_at = min(now, hold_expires_at - timedelta(seconds=self._policy.hold_seconds))
+        reservation = replace(held(hold, reply.seats, now, hold_expires_at), created_at=began_at)
+        return await self._commit(reservation, hold, command)
 
     async def _reserve(self, hold: NewHold, wanted: SeatsWanted, command: Command, now: datetime) -> SeatHold:
         request = ReserveSeats(
@@ -114,7 +117,7 @@ class Hold:
         return reply
 
     async def _commit(self, reservation: Reservation, hold: NewHold, command: Command) -> Answer | None:
-        now = reservation.created_at
+        now = reservation.updated_at
         answer = Answer(as_of=now, reservation=reservation)
         event = event_entry(reservation, command.trace_id)
         # Point of no return: the losing twin gets the winner's record in the same answer.
