@@ -13,6 +13,7 @@ from google.protobuf.empty_pb2 import Empty
 from tests.support.clock import FakeClock
 from tests.support.tokens import ABSENT, ISSUER, jwks, make_claims, make_key, mint
 
+from reservation_api.adapters.grpc_inventory.peer import PeerSettings
 from reservation_api.adapters.resilience.retry_budget import RetryBudget
 from reservation_api.adapters.resilience.settings import RetryBudgetSettings
 from reservation_api.adapters.sqlite.venues import demo_plan, load_event
@@ -210,7 +211,7 @@ async def test_an_inventory_service_that_is_out_opens_the_breaker_which_shows_an
 
 async def test_second_tries_come_out_of_a_budget_that_calls_pay_for() -> None:
     budget = RetryBudget("peer", RetryBudgetSettings(token_ratio=0.5, min_retries_per_second=0))
-    peer = _BudgetedPeer("127.0.0.1:1", 5.0, budget)
+    peer = _BudgetedPeer("127.0.0.1:1", PeerSettings(deadline_seconds=5.0), budget)
     for _ in range(4):
         with pytest.raises(grpc.aio.AioRpcError):
             await peer.call("/x", Empty(), Empty, repeatable=True)

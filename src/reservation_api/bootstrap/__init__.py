@@ -5,6 +5,7 @@ from reservation_api.bootstrap.identity import open_issuer
 from reservation_api.bootstrap.peers import connect_inventory
 from reservation_api.bootstrap.runtime import PURGE_BATCH_SIZE, Purge
 from reservation_api.bootstrap.service import Service, build
+from reservation_api.bootstrap.told import read_pem
 
 __all__ = [
     "PURGE_BATCH_SIZE",
@@ -16,4 +17,5 @@ __all__ = [
     "open_database",
     "open_inventory",
     "open_issuer",
+    "read_pem",
 ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from time import monotonic
 from typing import TypeVar
 
@@ -19,7 +20,7 @@ from reservation_api.adapters.system_clock import SystemClock
 from reservation_api.adapters.trusting_payment.verifier import TrustingPaymentVerifier
 from reservation_api.bootstrap.guards import open_admission
 from reservation_api.bootstrap.runtime import Close
-from reservation_api.bootstrap.told import told
+from reservation_api.bootstrap.told import read_pem, told
 from reservation_api.config.tree import Config, InventoryConfig, PaymentConfig
 from reservation_api.ports.clock import Clock
 from reservation_api.ports.inventory import Inventory
@@ -46,10 +47,13 @@ def open_peers(config: Config) -> Peers:
     return Peers(inventory, payments, breakers, [*closers, *closer])
 
 
-def connect_inventory(address: str, timeout_seconds: float) -> tuple[GrpcInventory, Clock]:
+def connect_inventory(
+    address: str, timeout_seconds: float, ca_file: Path | None = None
+) -> tuple[GrpcInventory, Clock]:
     """Return an inventory service, unguarded, and our clock; raises ConfigError for what is no address."""
     budget = RetryBudget("inventory", RetryBudgetSettings())
-    return told(lambda: GrpcInventory(_BudgetedPeer(address, timeout_seconds, budget))), SystemClock()
+    settings = PeerSettings(timeout_seconds, root_certificates=_authorities(ca_file))
+    return told(lambda: GrpcInventory(_BudgetedPeer(address, settings, budget))), SystemClock()
 
 
 def _open_inventory(
@@ -58,7 +62,8 @@ def _open_inventory(
     if config is None:
         return None, [], []
     budget = RetryBudget("inventory", RetryBudgetSettings(**asdict(config.guard.retry)))
-    inventory = GrpcInventory(_BudgetedPeer(config.address, config.timeout_seconds, budget))
+    settings = PeerSettings(config.timeout_seconds, root_certificates=_authorities(config.ca_file))
+    inventory = GrpcInventory(_BudgetedPeer(config.address, settings, budget))
     admission = open_admission("inventory", config.guard)
     return GuardedInventory(inventory, admission, monotonic), [admission.breaker], [inventory.close]
 
@@ -67,15 +72,19 @@ def _open_payments(config: PaymentConfig | None) -> tuple[PaymentVerifier, list[
     if config is None:
         return TrustingPaymentVerifier(), []
     budget = RetryBudget("payment", RetryBudgetSettings())
-    payments = GrpcPaymentVerifier(_BudgetedPeer(config.address, config.timeout_seconds, budget))
+    settings = PeerSettings(config.timeout_seconds, root_certificates=_authorities(config.ca_file))
+    payments = GrpcPaymentVerifier(_BudgetedPeer(config.address, settings, budget))
     return payments, [payments.close]
+
+
+def _authorities(ca_file: Path | None) -> bytes | None:
+    return None if ca_file is None else read_pem(ca_file)
 
 
 class _BudgetedPeer:
     """A peer whose calls pay for its second tries: the budget is the peer's own, for all callers."""
 
-    def __init__(self, address: str, timeout_seconds: float, budget: RetryBudget) -> None:
-        settings = PeerSettings(deadline_seconds=timeout_seconds)
+    def __init__(self, address: str, settings: PeerSettings, budget: RetryBudget) -> None:
         self._budget = budget
         self._peer = GrpcPeer(parse_address(address), settings, self)
 

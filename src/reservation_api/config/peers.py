@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 
 from reservation_api.config.guards import INVENTORY_GUARD, TRUE, guard_of, time_limit_of
-from reservation_api.config.tree import GrpcConfig, InventoryConfig, PaymentConfig
+from reservation_api.config.tree import GrpcConfig, GrpcTlsConfig, InventoryConfig, PaymentConfig
 from reservation_api.config.values import Values
 
-_PAYMENT = "APP_PAYMENT_TIMELIMITER_"
+_PAYMENT = ("APP_PAYMENT_TIMELIMITER_", "APP_PAYMENT_TLS_")
+_SERVER = "APP_GRPC_"
+_SERVER_TLS = ("APP_GRPC_TLS_CERTIFICATE_FILE", "APP_GRPC_TLS_KEY_FILE")
 
 
 def grpc_of(values: Values) -> GrpcConfig | None:
@@ -14,7 +16,7 @@ def grpc_of(values: Values) -> GrpcConfig | None:
     port, is_asked_for = values.get("GRPC_PORT"), values.has("GRPC_PORT")
     if port is None or (port == values.get("APP_HTTP_PORT") and not is_asked_for):
         return None
-    return GrpcConfig(port, values.get("APP_GRPC_TRUSTED") == TRUE, is_asked_for)
+    return GrpcConfig(port, values.get("APP_GRPC_TRUSTED") == TRUE, is_asked_for, _tls_of(values))
 
 
 def inventory_of(values: Values) -> InventoryConfig | None:
@@ -22,7 +24,12 @@ def inventory_of(values: Values) -> InventoryConfig | None:
     address = values.get("INVENTORY_GRPC_ADDRESS")
     if address is None:
         return None
-    return InventoryConfig(address, time_limit_of(values, INVENTORY_GUARD), guard_of(values, INVENTORY_GUARD))
+    return InventoryConfig(
+        address,
+        time_limit_of(values, INVENTORY_GUARD),
+        guard_of(values, INVENTORY_GUARD),
+        values.get("APP_INVENTORY_TLS_CA_FILE"),
+    )
 
 
 def payment_of(values: Values) -> PaymentConfig | None:
@@ -31,7 +38,7 @@ def payment_of(values: Values) -> PaymentConfig | None:
     if address is None:
         return None
     milliseconds = values.get("APP_PAYMENT_TIMELIMITER_TIMEOUT_DURATION_MILLISECONDS")
-    return PaymentConfig(address, milliseconds / 1000)
+    return PaymentConfig(address, milliseconds / 1000, values.get("APP_PAYMENT_TLS_CA_FILE"))
 
 
 def peer_faults(values: Values) -> Iterator[str]:
@@ -44,8 +51,12 @@ def peer_faults(values: Values) -> Iterator[str]:
         if begun and not values.has(address):
             yield f"{', '.join(begun)} needs {address} too"
     port = values.get("GRPC_PORT")
-    if values.has("APP_GRPC_TRUSTED") and not values.has("GRPC_PORT") and port is None:
-        yield "APP_GRPC_TRUSTED needs GRPC_PORT too"
+    begun = sorted(name for name in values.names_set if name.startswith(_SERVER))
+    if begun and port is None and not values.has("GRPC_PORT"):
+        yield f"{', '.join(begun)} needs GRPC_PORT too"
+    missing = [name for name in _SERVER_TLS if not values.has(name)]
+    if missing and any(name.startswith("APP_GRPC_TLS_") for name in begun):
+        yield f"APP_GRPC_TLS_* needs {', '.join(missing)} too"
     if values.has("GRPC_PORT") and port is not None and port == values.get("APP_HTTP_PORT"):
         yield "GRPC_PORT and APP_HTTP_PORT are the same port"
     grace = values.get("APP_HOLD_GRACE_SECONDS")
@@ -56,6 +67,13 @@ def peer_faults(values: Values) -> Iterator[str]:
             f" APP_INVENTORY_CIRCUITBREAKER_WAIT_DURATION_IN_OPEN_STATE_SECONDS ({wait:g}):"
             " seats must outlast an outage that a confirm waits for"
         )
+
+
+def _tls_of(values: Values) -> GrpcTlsConfig | None:
+    certificate, key = map(values.get, _SERVER_TLS)
+    if certificate is None or key is None:
+        return None
+    return GrpcTlsConfig(certificate, key, values.get("APP_GRPC_TLS_CLIENT_CA_FILE"))
 
 
 def peer_notes(values: Values) -> Iterator[str]:

@@ -147,10 +147,18 @@ GRPC = (
         "Whether whoever reaches the port of gRPC may speak for any user: for networks of gateways only.",
         "false",
     ),
+    Setting("APP_GRPC_TLS_CERTIFICATE_FILE", File(), "The server's certificate chain: gRPC over TLS."),
+    Setting("APP_GRPC_TLS_KEY_FILE", File(), "Its key."),
+    Setting(
+        "APP_GRPC_TLS_CLIENT_CA_FILE",
+        File(),
+        "Who signs gateways' certificates: only they get in, and may speak for any user.",
+    ),
 )
 
 PAYMENT = (
     Setting("PAYMENT_GRPC_ADDRESS", Address(), "The payment service, which says what is paid for."),
+    Setting("APP_PAYMENT_TLS_CA_FILE", File(), "Who signs its certificate, instead of public authorities."),
     Setting(
         "APP_PAYMENT_TIMELIMITER_TIMEOUT_DURATION_MILLISECONDS",
         WholeNumber(10, 10_000),
@@ -165,6 +173,7 @@ INVENTORY = (
         Address(),
         "The inventory service; without it the built-in inventory is used.",
     ),
+    Setting("APP_INVENTORY_TLS_CA_FILE", File(), "Who signs its certificate, instead of public authorities."),
     *guard_settings(INVENTORY_GUARD),
 )
 

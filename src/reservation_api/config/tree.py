@@ -95,6 +95,16 @@ class StoreConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class GrpcTlsConfig:
+    """Files of PEM, read when the server starts."""
+
+    certificate_file: Path
+    key_file: Path
+    client_ca_file: Path | None
+    """With it TLS is mutual."""
+
+
+@dataclass(frozen=True, slots=True)
 class GrpcConfig:
     """The gRPC server, at the address of HTTP."""
 
@@ -103,6 +113,8 @@ class GrpcConfig:
     """Whoever reaches the port may speak for any user."""
     is_asked_for: bool
     """False: only `dev`'s default, and not worth failing for."""
+    tls: GrpcTlsConfig | None = None
+    """None: plain text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +166,8 @@ class InventoryConfig:
     address: str
     timeout_seconds: float
     guard: GuardConfig
+    ca_file: Path | None = None
+    """None: public authorities."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +209,8 @@ class PaymentConfig:
 
     address: str
     timeout_seconds: float
+    ca_file: Path | None = None
+    """None: public authorities."""
 
 
 @dataclass(frozen=True, slots=True)

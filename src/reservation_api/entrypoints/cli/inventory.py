@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Sequence
 from ipaddress import ip_address
+from pathlib import Path
 
 import click
 import uvloop
 
-from reservation_api.bootstrap import connect_inventory
+from reservation_api.bootstrap import connect_inventory, read_pem
 from reservation_api.config import load_environment
 from reservation_api.domain.values import EventId
 from reservation_api.entrypoints.cli.run import configure_process_logs
@@ -18,6 +19,7 @@ from reservation_api.entrypoints.processes.port import check_port
 PORT = 9090
 """Where the services of Traffic Tacos listen for gRPC."""
 MAX_TIMEOUT_MILLISECONDS = 60_000
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 def _check_host(context: click.Context, parameter: click.Parameter, value: str) -> str:
@@ -36,15 +38,25 @@ def inventory() -> None:
 @inventory.command()
 @click.option("--host", default="127.0.0.1", show_default=True, callback=_check_host, help="Where to listen.")
 @click.option("--port", type=click.IntRange(1, 65535), default=PORT, show_default=True)
-def serve(host: str, port: int) -> None:
-    """Serve the inventory of APP_DATA_DIR over gRPC, as plain text: whoever reaches the port is served.
+@click.option("--tls-certificate", type=_FILE, help="Certificate chain (PEM): serve TLS.")
+@click.option("--tls-key", type=_FILE, help="Its key (PEM).")
+def serve(host: str, port: int, tls_certificate: Path | None, tls_key: Path | None) -> None:
+    """Serve the inventory of APP_DATA_DIR over gRPC; whoever reaches the port is served.
 
     `events create` and `events import` on the same directory put events on sale.
     """
     config = load_environment()
     configure_process_logs(config, "inventory")
     check_port(host, port)
-    uvloop.run(run_inventory(config, host, port))
+    uvloop.run(run_inventory(config, host, port, _tls(tls_certificate, tls_key)))
+
+
+def _tls(certificate: Path | None, key: Path | None) -> tuple[bytes, bytes] | None:
+    if certificate is None or key is None:
+        if certificate is not key:
+            raise click.UsageError("--tls-certificate and --tls-key go together")
+        return None
+    return read_pem(key), read_pem(certificate)
 
 
 @inventory.command()
@@ -58,12 +70,13 @@ def serve(host: str, port: int) -> None:
     metavar="MILLISECONDS",
     help="How long it may take to answer.",
 )
-def check(address: str, event_id: str, timeout: int) -> None:
+@click.option("--ca", type=_FILE, help="Who signs its certificate (PEM); public authorities if not given.")
+def check(address: str, event_id: str, timeout: int, ca: Path | None) -> None:
     """Try each obligation on the inventory at ADDRESS, with seats of an event; fail if one is broken.
 
     It takes a quarter of a minute and four seats, and other buyers would disturb it.
     """
-    findings = asyncio.run(_check(address, EventId(event_id), timeout / 1000))
+    findings = asyncio.run(_check(address, EventId(event_id), timeout / 1000, ca))
     for finding in findings:
         click.echo(_line(finding))
     broken = sum(not finding.ok for finding in findings)
@@ -71,8 +84,10 @@ def check(address: str, event_id: str, timeout: int) -> None:
         raise click.ClickException(f"{broken} of {len(findings)} obligations are broken")
 
 
-async def _check(address: str, event_id: EventId, timeout_seconds: float) -> Sequence[Finding]:
-    peer, clock = connect_inventory(address, timeout_seconds)
+async def _check(
+    address: str, event_id: EventId, timeout_seconds: float, ca: Path | None
+) -> Sequence[Finding]:
+    peer, clock = connect_inventory(address, timeout_seconds, ca)
     try:
         return await check_inventory(peer, event_id, clock)
     finally:

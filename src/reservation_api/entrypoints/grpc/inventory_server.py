@@ -41,9 +41,15 @@ class InventoryServer:
             (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server
         )
 
-    async def start(self, address: str) -> int:
-        """Listen on `host:port` and return the port (0 picks one); raises RuntimeError if it is taken."""
-        port = self._server.add_insecure_port(address)
+    async def start(self, address: str, tls: tuple[bytes, bytes] | None = None) -> int:
+        """Listen on `host:port` and return the port (0 picks one); raises RuntimeError if it is taken.
+
+        `tls` is key and certificate chain as PEM; without it the port is plain text.
+        """
+        if tls is None:
+            port = self._server.add_insecure_port(address)
+        else:
+            port = self._server.add_secure_port(address, grpc.ssl_server_credentials([tls]))
         await self._server.start()
         for service in ("", SERVICE):
             await self._health.set(service, health_pb2.HealthCheckResponse.SERVING)

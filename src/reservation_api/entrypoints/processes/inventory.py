@@ -16,8 +16,8 @@ from reservation_api.entrypoints.workers.loops import Work, pause_until, run_loo
 _log = logging.getLogger(__name__)
 
 
-async def run_inventory(config: Config, host: str, port: int) -> None:
-    """Serve until asked to end, and delete what is over meanwhile.
+async def run_inventory(config: Config, host: str, port: int, tls: tuple[bytes, bytes] | None = None) -> None:
+    """Serve until asked to end, and delete what is over meanwhile; `tls` is key and certificate as PEM.
 
     Raises StoreUnavailableError, PortUnavailableError.
     """
@@ -28,7 +28,7 @@ async def run_inventory(config: Config, host: str, port: int) -> None:
         service = open_inventory(config)
         stages.callback(service.close)
         await stages.enter_async_context(_purge(service, shutdown))
-        await stages.enter_async_context(_server(service, host, port, shutdown))
+        await stages.enter_async_context(_server(service, (host, port), tls, shutdown))
         _log.info("ready")
         await shutdown.asked.wait()
     _log.info("ended")
@@ -51,10 +51,13 @@ async def _purge(service: InventoryService, shutdown: Shutdown) -> AsyncIterator
 
 
 @asynccontextmanager
-async def _server(service: InventoryService, host: str, port: int, shutdown: Shutdown) -> AsyncIterator[None]:
+async def _server(
+    service: InventoryService, address: tuple[str, int], tls: tuple[bytes, bytes] | None, shutdown: Shutdown
+) -> AsyncIterator[None]:
+    host, port = address
     server = InventoryServer(service.inventory, service.clock)
     try:
-        await server.start(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        await server.start(f"[{host}]:{port}" if ":" in host else f"{host}:{port}", tls)
     except RuntimeError as error:
         raise PortUnavailableError(host, port, OSError(str(error))) from error
     try:

@@ -11,9 +11,14 @@ from typing import Protocol
 
 from reservation_api.application.health import Readiness
 from reservation_api.application.relay import FastRelay
-from reservation_api.bootstrap import Service, build
+from reservation_api.bootstrap import Service, build, read_pem
 from reservation_api.config import Config
-from reservation_api.entrypoints.grpc.reservation_server import ReservationServer, ReservationServerSettings
+from reservation_api.config.tree import GrpcTlsConfig
+from reservation_api.entrypoints.grpc.reservation_server import (
+    ReservationServer,
+    ReservationServerSettings,
+    ServerTls,
+)
 from reservation_api.entrypoints.http.app import Api
 from reservation_api.entrypoints.http.granian_server import HttpServer
 from reservation_api.entrypoints.processes.lifeline import watch_lifeline
@@ -130,7 +135,8 @@ async def _grpc(service: Service, shutdown: Shutdown, *, shares_port: bool) -> A
     if grpc is None:
         yield
         return
-    settings = ReservationServerSettings(grpc.port, host, grpc.is_trusted, shares_port=shares_port)
+    tls = None if grpc.tls is None else server_tls(grpc.tls)
+    settings = ReservationServerSettings(grpc.port, host, grpc.is_trusted, tls, shares_port)
     server = ReservationServer(service.use_cases, service.tokens, service.health, service.metrics, settings)
     try:
         await server.start()
@@ -141,6 +147,12 @@ async def _grpc(service: Service, shutdown: Shutdown, *, shares_port: bool) -> A
     finally:
         shutdown.enter("finishing gRPC calls", lambda: server.in_flight)
         await server.stop(GRPC_STOP_SECONDS)
+
+
+def server_tls(config: GrpcTlsConfig) -> ServerTls:
+    """Read the files; raises ConfigError."""
+    authority = None if config.client_ca_file is None else read_pem(config.client_ca_file)
+    return ServerTls(read_pem(config.certificate_file), read_pem(config.key_file), authority)
 
 
 @asynccontextmanager
