@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from reservation_api.domain.errors import EventBusUnavailableError
+
 MAX_BATCH_ENTRIES = 10
 """PutEvents takes ten entries a call."""
 
@@ -23,13 +25,17 @@ class OutgoingEvent:
     trace_id: str
 
 
+PublishOutcome = str | EventBusUnavailableError | None
+"""None: the bus has the event. Text: why it refuses that one, which trying again is not likely to change.
+The error: nothing is wrong with the event, but the bus did not take it now, or may have without saying so."""
+
+
 class EventBus(Protocol):
     """At least once, in no order."""
 
-    async def publish(self, events: Sequence[OutgoingEvent]) -> Sequence[str | None]:
-        """Publish up to MAX_BATCH_ENTRIES events.
+    async def publish(self, events: Sequence[OutgoingEvent]) -> Sequence[PublishOutcome]:
+        """Publish up to MAX_BATCH_ENTRIES events; return what became of each, in their order.
 
-        Returns, for each event in order, None when the bus has it, or why the bus refuses that entry.
-        Raises EventBusUnavailableError when nothing is known of any of them (outage, throttling).
+        Raises EventBusUnavailableError when that is what became of every one of them.
         """
         ...
