@@ -14,7 +14,7 @@ from reservation_api.application.recover import Recover
 from reservation_api.domain.errors import UnavailableError
 from reservation_api.domain.events import SOURCE
 from reservation_api.domain.values import OutboxId, ReservationId
-from reservation_api.ports.event_bus import MAX_BATCH_ENTRIES, EventBus, OutgoingEvent
+from reservation_api.ports.event_bus import MAX_BATCH_ENTRIES, EventBus, OutgoingEvent, PublishOutcome
 from reservation_api.ports.inventory import Inventory, ReleaseOutcome, ReleaseSeats
 from reservation_api.ports.outbox import OutboxEntry, OutboxType
 
@@ -70,11 +70,8 @@ class Deliver:
 
     async def _publish(self, batch: Sequence[OutboxEntry]) -> list[Delivery]:
         try:
-            errors = await self._bus.publish([_outgoing(entry) for entry in batch])
-            return [
-                Delivery(entry, Verdict.DONE if error is None else Verdict.REFUSED, error)
-                for entry, error in zip(batch, errors, strict=True)
-            ]
+            outcomes = await self._bus.publish([_outgoing(entry) for entry in batch])
+            return [_published(entry, outcome) for entry, outcome in zip(batch, outcomes, strict=True)]
         except UnavailableError as error:
             return [Delivery(entry, Verdict.OUTAGE, str(error)) for entry in batch]
         except Exception as error:  # noqa: BLE001 (one bad batch must not stop the relay)
@@ -111,6 +108,12 @@ class Deliver:
 def done_ids(deliveries: Sequence[Delivery]) -> list[OutboxId]:
     """Return the ids of the rows whose work is done."""
     return [delivery.entry.outbox_id for delivery in deliveries if delivery.verdict is Verdict.DONE]
+
+
+def _published(entry: OutboxEntry, outcome: PublishOutcome) -> Delivery:
+    if isinstance(outcome, UnavailableError):
+        return Delivery(entry, Verdict.OUTAGE, str(outcome))
+    return Delivery(entry, Verdict.DONE if outcome is None else Verdict.REFUSED, outcome)
 
 
 def _outgoing(entry: OutboxEntry) -> OutgoingEvent:
