@@ -1,0 +1,57 @@
+"""Events as PutEvents takes them: what an entry is, how large it counts, and which go in one call."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from reservation_api.ports.event_bus import MAX_BATCH_ENTRIES, OutgoingEvent
+
+SIZE_LIMIT_BYTES = 256 * 1024
+"""The entries of a call together must stay below it, and so must one by itself (EventBridge User Guide,
+"Calculating PutEvents event entry size")."""
+_TIME_BYTES = 14
+"""What the guide counts for a `Time`, however it is written."""
+_TRACE_ID = re.compile(r"[0-9a-f]{32}")
+
+Entry = Mapping[str, Any]
+
+
+def entry_of(event: OutgoingEvent, bus_name: str) -> Entry:
+    """Write an event as an entry. `Time` has whole seconds, as the bus keeps it; the detail has the rest."""
+    entry = {
+        "EventBusName": bus_name,
+        "Time": int(event.occurred_at.timestamp()),
+        "Source": event.source,
+        "DetailType": event.detail_type,
+        "Detail": event.detail,
+    }
+    if _TRACE_ID.fullmatch(event.trace_id):
+        entry["TraceHeader"] = trace_header(event.trace_id)
+    return entry
+
+
+def trace_header(trace_id: str) -> str:
+    """Write a trace id of 32 hexadecimal digits as X-Ray's header.
+
+    It says nothing of sampling, which is X-Ray's word for "not decided": the outbox keeps no such decision,
+    and each consumer's own rule applies, where a 0 or 1 of ours would overrule it.
+    """
+    return f"Root=1-{trace_id[:8]}-{trace_id[8:]}"
+
+
+def size_of(entry: Entry) -> int:
+    """Return an entry's size in bytes as EventBridge counts it: bus name and trace header count nothing."""
+    return _TIME_BYTES + sum(len(entry[name].encode()) for name in ("Source", "DetailType", "Detail"))
+
+
+def batches_of(entries: Sequence[Entry]) -> Iterator[range]:
+    """Cut a list of entries, each of which fits, into calls that fit; yield the indexes of each."""
+    start, bytes_so_far = 0, 0
+    for index, entry in enumerate(entries):
+        size = size_of(entry)
+        if index - start == MAX_BATCH_ENTRIES or bytes_so_far + size >= SIZE_LIMIT_BYTES:
+            yield range(start, index)
+            start, bytes_so_far = index, 0
+        bytes_so_far += size
+    if start < len(entries):
+        yield range(start, len(entries))
