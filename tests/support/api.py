@@ -14,6 +14,7 @@ from reservation_api.application.extend import Extend
 from reservation_api.application.finish_confirm import FinishConfirm
 from reservation_api.application.health import Health, Readiness
 from reservation_api.application.hold import Hold
+from reservation_api.application.outbox_entries import Offer
 from reservation_api.application.queries import Queries
 from reservation_api.application.use_cases import UseCases
 from reservation_api.domain.reservation import HoldPolicy
@@ -135,14 +136,20 @@ def _dashed(headers: Mapping[str, str | None]) -> dict[str, str | None]:
     return {name.replace("_", "-"): value for name, value in headers.items()}
 
 
-def make_use_cases(ports: Ports, clock: Clock, policy: HoldPolicy | None = None) -> UseCases:
-    """Wire the use cases over a runtime's ports; what they offer to the fast path waits for workers."""
+def offer_to_nobody(_entries: Sequence[OutboxEntry]) -> None:
+    """Leave rows to the workers."""
+
+
+def make_use_cases(
+    ports: Ports, clock: Clock, policy: HoldPolicy | None = None, offer: Offer = offer_to_nobody
+) -> UseCases:
+    """Wire the use cases over a runtime's ports."""
     policy = policy or HoldPolicy()
-    finish = FinishConfirm(ports.store, ports.inventory, clock, _offer_to_nobody)
+    finish = FinishConfirm(ports.store, ports.inventory, clock, offer)
     return UseCases(
-        hold=Hold(ports.store, ports.inventory, clock, policy, _offer_to_nobody),
+        hold=Hold(ports.store, ports.inventory, clock, policy, offer),
         confirm=Confirm(ports.store, TrustingPaymentVerifier(), clock, finish),
-        cancel=Cancel(ports.store, clock, _offer_to_nobody),
+        cancel=Cancel(ports.store, clock, offer),
         extend=Extend(ports.store, ports.inventory, clock, policy),
         queries=Queries(ports.store, ports.read_model, ports.inventory),
     )
@@ -170,7 +177,3 @@ _QUERIES = (
     "inventory_status",
     "available_seats",
 )
-
-
-def _offer_to_nobody(_entries: Sequence[OutboxEntry]) -> None:
-    pass

@@ -39,7 +39,7 @@ class Client:
         self._metadata = () if token is None else (("authorization", f"Bearer {token}"),)
 
     def start(
-        self, name: str, request: Message, *more: tuple[str, str], seconds: float = PATIENT_SECONDS
+        self, name: str, request: Message, *more: tuple[str, str], seconds: float | None = PATIENT_SECONDS
     ) -> "grpc.aio.UnaryUnaryCall[Any, Any]":
         """Begin a call."""
         method: Any = self._channel.unary_unary(

@@ -8,35 +8,21 @@ from typing import Any
 
 import pytest
 from tests.support.clock import FakeClock
+from tests.support.guards import SLOTS, WAIT_SECONDS, Admitting
 from tests.support.process import EVENT, Process
 from tests.support.runtimes import Ports, sqlite_on_disk
 from tests.support.venues import HOLD, return_of, sale, venue, wanted
-from tests.unit.test_resilience_virtual_time import ManualClock
 
-from reservation_api.adapters.resilience.admission import Admission
-from reservation_api.adapters.resilience.bulkhead import Bulkhead
-from reservation_api.adapters.resilience.circuit_breaker import CircuitBreaker
 from reservation_api.adapters.resilience.inventory import GuardedInventory
-from reservation_api.adapters.resilience.settings import (
-    BreakerState,
-    BulkheadSettings,
-    CircuitBreakerSettings,
-)
+from reservation_api.adapters.resilience.settings import BreakerState, BulkheadSettings
 from reservation_api.domain.errors import InventoryUnavailableError, NotFoundError, SeatsTakenError
 from reservation_api.domain.reservation import Status
 from reservation_api.domain.values import EventId
 from reservation_api.entrypoints.http.problems import problem_response
 from reservation_api.ports.inventory import HoldEndedError, Inventory
+from reservation_api.ports.request_context import RequestContext, Trace
 
-SLOTS = 2
-WAIT_SECONDS = 30.0
-SETTINGS = CircuitBreakerSettings(
-    sliding_window_size=100,
-    minimum_number_of_calls=4,
-    slow_call_duration_threshold_seconds=1.0,
-    permitted_number_of_calls_in_half_open_state=1,
-    wait_duration_in_open_state_seconds=WAIT_SECONDS,
-)
+TRACE = Trace("4bf92f3577b34da6a3ce929d0e0e4736")
 NOW = FakeClock().now()
 REQUEST = wanted("r1", "A-1-1", NOW + HOLD)
 ASKED: dict[str, Callable[[Inventory], Awaitable[Any]]] = {
@@ -50,62 +36,15 @@ UNASKED: dict[str, Callable[[Inventory], Awaitable[Any]]] = {
 }
 
 
-class Scripted:
-    """Meets every call with one error, or none, after a while; or hands it to a real inventory."""
-
-    def __init__(self, clock: ManualClock, inventory: Inventory | None = None) -> None:
-        self.calls: list[str] = []
-        self.error: BaseException | None = None
-        self.takes_seconds = 0.0
-        self._clock = clock
-        self._inventory = inventory
-
-    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
-        async def call(*arguments: Any, **options: Any) -> Any:
-            self.calls.append(name)
-            self._clock.advance(self.takes_seconds)
-            if self.error is not None:
-                raise self.error
-            if self._inventory is not None:
-                return await getattr(self._inventory, name)(*arguments, **options)
-            return name
-
-        return call
-
-
-class Guarded:
+class Guarded(Admitting):
     """A guard and all that it is made of."""
 
-    def __init__(self, inventory: Inventory | None = None) -> None:
-        self.clock = ManualClock()
-        self.peer = Scripted(self.clock, inventory)
-        self.breaker = CircuitBreaker("inventory", SETTINGS, self.clock)
-        self.bulkhead = Bulkhead("inventory", BulkheadSettings(max_concurrent_calls=SLOTS))
-        admission = Admission(self.breaker, self.bulkhead)
-        self.inventory = GuardedInventory(self.peer, admission, self.clock)  # type: ignore[arg-type]
+    def __init__(self, inventory: Inventory | None = None, bulkhead: BulkheadSettings | None = None) -> None:
+        super().__init__(inventory, bulkhead)
+        self.inventory = GuardedInventory(self.peer, self.admission)
 
-    @property
-    def judged(self) -> tuple[int, int]:
-        """Calls on record, and how many of them failed."""
-        metrics = self.breaker.metrics()
-        return metrics.buffered_calls, metrics.failed_calls
-
-    @property
-    def free_slots(self) -> int:
-        return self.bulkhead.metrics().available_concurrent_calls
-
-    @property
-    def state(self) -> BreakerState:
-        return self.breaker.state
-
-    async def open_up(self) -> None:
-        """Let calls fail until the breaker opens; then the peer is well again, and nobody knows."""
-        self.peer.error = InventoryUnavailableError("no answer")
-        while self.state is not BreakerState.OPEN:
-            with pytest.raises(InventoryUnavailableError):
-                await self.inventory.reserve(REQUEST)
-        self.peer.error = None
-        self.peer.calls.clear()
+    async def fail_until_open(self) -> None:
+        await self.open_up(lambda: self.inventory.reserve(REQUEST), InventoryUnavailableError("no answer"))
 
 
 @pytest.fixture
@@ -133,9 +72,9 @@ async def test_an_unknown_outcome_is_a_failure_a_refusal_is_none_and_the_rest_sa
     error: BaseException | None,
     judged: tuple[int, int],
 ) -> None:
-    guarded.peer.error = error
+    guarded.script.error = error
     if error is None:
-        assert await ask(guarded.inventory) == guarded.peer.calls[0]
+        assert await ask(guarded.inventory) == guarded.script.calls[0]
     else:
         with pytest.raises(type(error)) as caught:
             await ask(guarded.inventory)
@@ -146,7 +85,7 @@ async def test_an_unknown_outcome_is_a_failure_a_refusal_is_none_and_the_rest_sa
 
 @pytest.mark.parametrize("error", [None, InventoryUnavailableError("x"), SeatsTakenError("x")], ids=repr)
 async def test_a_call_is_slow_by_the_clock_however_it_ends(guarded: Guarded, error: Exception | None) -> None:
-    guarded.peer.error, guarded.peer.takes_seconds = error, 2.0
+    guarded.script.error, guarded.script.takes_seconds = error, 2.0
     try:
         await guarded.inventory.reserve(REQUEST)
     except (InventoryUnavailableError, SeatsTakenError):
@@ -158,21 +97,21 @@ async def test_a_call_is_slow_by_the_clock_however_it_ends(guarded: Guarded, err
 async def test_an_open_breaker_refuses_before_the_inventory_is_asked(
     guarded: Guarded, ask: Callable[[Inventory], Awaitable[Any]]
 ) -> None:
-    await guarded.open_up()
+    await guarded.fail_until_open()
     guarded.clock.advance(10)
     with pytest.raises(InventoryUnavailableError, match="is OPEN") as caught:
         await ask(guarded.inventory)
     assert caught.value.data == {"retry_after_seconds": WAIT_SECONDS - 10}
-    assert guarded.peer.calls == []
+    assert guarded.script.calls == []
 
 
 @pytest.mark.parametrize("make", UNASKED.values(), ids=UNASKED)
 async def test_recovery_and_releases_go_straight_through_and_are_not_judged(
     guarded: Guarded, make: Callable[[Inventory], Awaitable[Any]]
 ) -> None:
-    await guarded.open_up()
+    await guarded.fail_until_open()
     assert await make(guarded.inventory) in UNASKED
-    guarded.peer.error = InventoryUnavailableError("no answer")
+    guarded.script.error = InventoryUnavailableError("no answer")
     before = guarded.judged
     with pytest.raises(InventoryUnavailableError):
         await make(guarded.inventory)
@@ -184,7 +123,7 @@ async def test_a_full_bulkhead_refuses_at_once(guarded: Guarded) -> None:
         with pytest.raises(InventoryUnavailableError, match="2 calls are under way") as caught:
             await guarded.inventory.reserve(REQUEST)
         assert caught.value.data["retry_after_seconds"] > 0
-        assert guarded.peer.calls == []
+        assert guarded.script.calls == []
     assert guarded.free_slots == SLOTS
 
 
@@ -196,7 +135,7 @@ async def test_an_admission_is_one_permit_which_the_commit_uses_and_is_judged_by
         assert guarded.free_slots == SLOTS
     assert guarded.judged == (1, 0)
 
-    guarded.peer.error = InventoryUnavailableError("no answer")
+    guarded.script.error = InventoryUnavailableError("no answer")
     with pytest.raises(InventoryUnavailableError):
         async with guarded.inventory.admission():
             await guarded.inventory.commit(sale("r1", "A-1-1"))
@@ -267,15 +206,62 @@ async def test_a_task_that_outlives_the_admission_it_was_begun_in_has_none(guard
 
 
 async def test_a_cancelled_commit_gives_its_permit_back(guarded: Guarded) -> None:
-    await guarded.open_up()
+    await guarded.fail_until_open()
     guarded.clock.advance(WAIT_SECONDS)
-    guarded.peer.error = asyncio.CancelledError()
+    guarded.script.error = asyncio.CancelledError()
     with pytest.raises(asyncio.CancelledError):
         async with guarded.inventory.admission():
             await guarded.inventory.commit(sale("r1", "A-1-1"))
-    guarded.peer.error = None
+    guarded.script.error = None
     await guarded.inventory.reserve(REQUEST)  # the one trial call is still to be had
     assert guarded.state is BreakerState.CLOSED
+
+
+@pytest.mark.parametrize("ask", ASKED.values(), ids=ASKED)
+async def test_without_time_left_the_inventory_is_not_asked_and_the_trial_call_is_still_to_be_had(
+    guarded: Guarded, ask: Callable[[Inventory], Awaitable[Any]]
+) -> None:
+    await guarded.fail_until_open()
+    guarded.clock.advance(WAIT_SECONDS)
+    with RequestContext(TRACE, 0.0):
+        with pytest.raises(InventoryUnavailableError, match="time is over") as caught:
+            await ask(guarded.inventory)
+        with pytest.raises(InventoryUnavailableError, match="time is over"):
+            async with guarded.inventory.admission():
+                pytest.fail("a confirm would be written now")
+    assert caught.value.data["retry_after_seconds"] > 0
+    assert (guarded.script.calls, guarded.free_slots) == ([], SLOTS)
+    await ask(guarded.inventory)
+    assert guarded.state is BreakerState.CLOSED
+
+
+@pytest.mark.parametrize(
+    ("seconds", "error", "judged"),
+    [
+        (0.0, InventoryUnavailableError("cut off"), (0, 0)),
+        (60.0, InventoryUnavailableError("no answer"), (1, 1)),
+        (None, InventoryUnavailableError("no answer"), (1, 1)),
+        (0.0, SeatsTakenError("taken"), (1, 0)),
+    ],
+)
+async def test_a_call_that_its_caller_cut_short_says_nothing_of_the_inventory(
+    guarded: Guarded, seconds: float | None, error: Exception, judged: tuple[int, int]
+) -> None:
+    guarded.script.error = error
+    async with guarded.inventory.admission():
+        with RequestContext(TRACE, seconds), pytest.raises(type(error)):  # the time ran out after admission
+            await guarded.inventory.commit(sale("r1", "A-1-1"))
+    assert guarded.judged == judged
+    assert guarded.free_slots == SLOTS
+
+
+async def test_nobody_waits_for_a_slot_longer_than_their_caller_waits() -> None:
+    patient = BulkheadSettings(max_concurrent_calls=1, max_wait_duration_seconds=60.0)
+    guarded = Guarded(bulkhead=patient)
+    async with guarded.inventory.admission(), asyncio.timeout(20):
+        with RequestContext(TRACE, 0.01), pytest.raises(InventoryUnavailableError, match="under way"):
+            await guarded.inventory.reserve(REQUEST)
+    assert guarded.judged == (0, 0)
 
 
 @pytest.fixture
@@ -292,7 +278,7 @@ async def test_an_open_breaker_leaves_the_world_as_it_was(ports: Ports) -> None:
     process = Process(replace(ports, inventory=guarded.inventory), clock)
     held = (await process.hold("alice", "k1", ["A-1-1"])).reservation
     assert held is not None
-    await guarded.open_up()
+    await guarded.fail_until_open()
     before = ports.look(), await ports.inventory.status(EVENT)
 
     for attempt in (
@@ -304,13 +290,13 @@ async def test_an_open_breaker_leaves_the_world_as_it_was(ports: Ports) -> None:
             await attempt
         assert caught.value.data["retry_after_seconds"] == WAIT_SECONDS
     assert (ports.look(), await ports.inventory.status(EVENT)) == before
-    assert guarded.peer.calls == []
+    assert guarded.script.calls == []
 
 
 async def test_what_was_refused_works_under_the_same_keys_when_the_breaker_has_closed(ports: Ports) -> None:
     guarded = Guarded(ports.inventory)
     process = Process(replace(ports, inventory=guarded.inventory), FakeClock())
-    await guarded.open_up()
+    await guarded.fail_until_open()
     with pytest.raises(InventoryUnavailableError):
         await process.hold("alice", "k1", ["A-1-1"])
     guarded.clock.advance(WAIT_SECONDS)
@@ -330,10 +316,10 @@ async def test_a_confirm_that_is_half_done_is_finished_by_the_worker_while_the_b
     process = Process(replace(ports, inventory=guarded.inventory), clock)
     held = (await process.hold("alice", "k1", ["A-1-1"])).reservation
     assert held is not None
-    guarded.peer.error = InventoryUnavailableError("no answer")
+    guarded.script.error = InventoryUnavailableError("no answer")
     with pytest.raises(InventoryUnavailableError):
         await process.confirm("alice", "k2", held.reservation_id, "pi_1")
-    await guarded.open_up()
+    await guarded.fail_until_open()
     with pytest.raises(InventoryUnavailableError):
         await process.confirm("alice", "k2", held.reservation_id, "pi_1")
 

@@ -11,7 +11,7 @@ from reservation_api.application.command import Answer
 from reservation_api.domain.errors import SoldOutError, StoreUnavailableError
 from reservation_api.domain.reservation import NewHold, held
 from reservation_api.domain.values import EventId, Money, RecordKey, ReservationId, Seat, SeatId, UserId
-from reservation_api.entrypoints.http.trace_context import trace_id_of
+from reservation_api.entrypoints.http.trace_context import trace_of
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
@@ -34,7 +34,7 @@ def fields_of(caplog: pytest.LogCaptureFixture) -> dict[str, Any]:
 
 @pytest.mark.parametrize("header", [PARENT, f"00-{TRACE}-00f067aa0ba902b7-00", f"cc-{PARENT[3:]}-later"])
 def test_the_callers_trace_goes_on(header: str) -> None:
-    assert trace_id_of(header) == TRACE
+    assert trace_of(header).trace_id == TRACE
 
 
 @pytest.mark.parametrize(
@@ -57,15 +57,31 @@ def test_the_callers_trace_goes_on(header: str) -> None:
     ],
 )
 def test_anything_else_begins_a_new_trace(header: str | None) -> None:
-    trace_id = trace_id_of(header)
+    trace_id = trace_of(header).trace_id
     assert trace_id not in (TRACE, "0" * 32)
     assert len(trace_id) == 32
     assert not set(trace_id) - set("0123456789abcdef")
 
 
+@pytest.mark.parametrize(
+    ("header", "is_sampled"),
+    [
+        (PARENT, True),
+        (f"{PARENT[:-2]}00", False),
+        (f"{PARENT[:-2]}02", False),
+        (f"{PARENT[:-2]}ff", True),
+        (f"cc-{PARENT[3:]}-later", True),
+        (f"00-{'0' * 32}-00f067aa0ba902b7-01", False),
+        (None, False),
+    ],
+)
+def test_a_trace_is_recorded_if_the_caller_says_so(header: str | None, *, is_sampled: bool) -> None:
+    assert trace_of(header).is_sampled is is_sampled
+
+
 @given(st.text())
 def test_any_header_leads_to_a_trace(header: str) -> None:
-    assert len(trace_id_of(header)) == 32
+    assert len(trace_of(header).trace_id) == 32
 
 
 async def test_a_command_leaves_one_line(caplog: pytest.LogCaptureFixture) -> None:

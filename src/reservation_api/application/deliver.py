@@ -17,6 +17,7 @@ from reservation_api.domain.values import OutboxId, ReservationId
 from reservation_api.ports.event_bus import MAX_BATCH_ENTRIES, EventBus, OutgoingEvent, PublishOutcome
 from reservation_api.ports.inventory import Inventory, ReleaseOutcome, ReleaseSeats
 from reservation_api.ports.outbox import OutboxEntry, OutboxType
+from reservation_api.ports.request_context import RequestContext, Trace
 
 MAX_CONCURRENT_CALLS = 16
 """Calls to the inventory under way at once from one relay: releases never crowd out holds."""
@@ -81,7 +82,9 @@ class Deliver:
     async def _call(self, entry: OutboxEntry) -> Delivery:
         async with self._calls:
             try:
-                error = await self._carry_out(entry)
+                # The trace of the request that left the row, without its deadline: nobody waits any more.
+                with RequestContext(Trace(entry.trace_id)):
+                    error = await self._carry_out(entry)
             except UnavailableError as outage:
                 return Delivery(entry, Verdict.OUTAGE, str(outage))
             except Exception as bug:  # noqa: BLE001 (a poisoned row must end as FAILED, not loop)

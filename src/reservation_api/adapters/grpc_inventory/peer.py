@@ -13,6 +13,7 @@ import grpc.aio
 from google.protobuf.message import DecodeError, Message
 
 from reservation_api.adapters.grpc_inventory.address import PeerAddress
+from reservation_api.ports.request_context import Trace, present_seconds_left, present_trace
 
 DEADLINE_SECONDS = 0.25
 """The wire contract's deadline towards the inventory."""
@@ -75,9 +76,8 @@ class PeerSettings:
 class CallContext:
     """What the request that is being served says about the calls made for it; None: nothing."""
 
-    seconds_left: Callable[[], float | None] = lambda: None
-    trace_id: Callable[[], str | None] = lambda: None
-    """32 hexadecimal digits."""
+    seconds_left: Callable[[], float | None] = present_seconds_left
+    trace: Callable[[], Trace | None] = present_trace
 
 
 class GrpcPeer:
@@ -126,11 +126,12 @@ class GrpcPeer:
         return deadline if left is None else min(deadline, left)
 
     def _metadata(self) -> Metadata | None:
-        """Name the trace (W3C Trace Context) with a new span; not sampled: nobody here records spans."""
-        trace_id = self._context.trace_id()
-        if trace_id is None:
+        """Name the trace (W3C Trace Context) with a new span, which nobody here records."""
+        trace = self._context.trace()
+        if trace is None:
             return None
-        return (("traceparent", f"00-{trace_id}-{random.getrandbits(64) or 1:016x}-00"),)
+        span_id = random.getrandbits(64) or 1
+        return (("traceparent", f"00-{trace.trace_id}-{span_id:016x}-{trace.is_sampled:02x}"),)
 
     async def _send(
         self,

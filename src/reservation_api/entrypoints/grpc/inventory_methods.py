@@ -12,7 +12,7 @@ from reservation_api.domain.errors import RefusedError, UnavailableError
 from reservation_api.entrypoints.grpc import inventory_replies as replies
 from reservation_api.entrypoints.grpc import inventory_requests as requests
 from reservation_api.entrypoints.grpc.inventory_refusals import error_of
-from reservation_api.entrypoints.http.trace_context import trace_id_of
+from reservation_api.entrypoints.http.trace_context import trace_of
 from reservation_api.ports.clock import Clock
 from reservation_api.ports.inventory import HoldEndedError, Inventory
 from reservation_proto.reservation.v1 import inventory_pb2 as wire
@@ -101,7 +101,7 @@ def _method(
     answer: Answer, request_type: type[Message], reply_type: type[Message]
 ) -> "grpc.RpcMethodHandler[Any, Any]":
     async def method(request: Message, context: Context) -> Message:
-        trace_id = trace_id_of(_traceparent(context))
+        trace_id = trace_of(_traceparent(context)).trace_id
         try:
             return await answer(request, trace_id)
         except (RefusedError, HoldEndedError) as refusal:

@@ -15,7 +15,8 @@ from reservation_api.entrypoints.grpc.reservation_authentication import Doorkeep
 from reservation_api.entrypoints.grpc.reservation_errors import code_of, error_of, is_our_failure
 from reservation_api.entrypoints.grpc.reservation_methods import Call, ReservationMethods
 from reservation_api.entrypoints.grpc.reservation_requests import parse
-from reservation_api.entrypoints.http.trace_context import trace_id_of
+from reservation_api.entrypoints.http.trace_context import trace_of
+from reservation_api.ports.request_context import RequestContext
 from reservation_api.telemetry.metrics import Metrics
 from reservation_proto.common.v1 import errors_pb2 as codes
 from reservation_proto.reservation.v1 import reservation_pb2 as wire
@@ -107,10 +108,11 @@ class ReservationCalls:
             self.in_flight += 1
             try:
                 headers = MetadataHeaders(context.invocation_metadata() or ())
-                call = Call(trace_id_of(headers.get("traceparent")))
-                reply = await self._answer(
-                    method, raw, call, self._doorkeeper.identify(headers, context.auth_context())
-                )
+                trace = trace_of(headers.get("traceparent"))
+                call = Call(trace.trace_id)
+                identity = self._doorkeeper.identify(headers, context.auth_context())
+                with RequestContext(trace, context.time_remaining()):
+                    reply = await self._answer(method, raw, call, identity)
             finally:
                 self.in_flight -= 1
             latency.observe(call.milliseconds)

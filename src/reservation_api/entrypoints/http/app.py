@@ -23,10 +23,11 @@ from reservation_api.entrypoints.http.request import Call, Request, Response
 from reservation_api.entrypoints.http.reservations import ReservationHandlers
 from reservation_api.entrypoints.http.router import Router
 from reservation_api.entrypoints.http.routes import OPERATIONS
-from reservation_api.entrypoints.http.trace_context import trace_id_of
+from reservation_api.entrypoints.http.trace_context import trace_of
 from reservation_api.entrypoints.http.wire import is_id
 from reservation_api.ports.clock import Clock
 from reservation_api.ports.identity import OPS_SCOPE, TokenVerifier
+from reservation_api.ports.request_context import RequestContext
 from reservation_api.telemetry.metrics import Metrics
 
 MAX_IN_FLIGHT = 1_000
@@ -71,22 +72,23 @@ class Api:
     async def __call__(self, request: Request) -> Response:
         """Answer a request; never raises but for cancellation."""
         began = perf_counter()
-        trace_id = trace_id_of(request.headers.get("traceparent"))
+        trace = trace_of(request.headers.get("traceparent"))
         try:
             endpoint, parameter = self._router.find(request.method, request.path)
         except ReservationApiError as refusal:
-            return problem_response(refusal, trace_id)
-        call = Call(request, trace_id, parameter, ANONYMOUS)
+            return problem_response(refusal, trace.trace_id)
+        call = Call(request, trace.trace_id, parameter, ANONYMOUS)
         error: ReservationApiError | None = None
         try:
-            response = await self._answer(endpoint, call)
+            with RequestContext(trace):  # HTTP tells no deadline: a client that gives up hangs up
+                response = await self._answer(endpoint, call)
         except ReservationApiError as refusal:
             error = refusal
-            response = problem_response(refusal, trace_id)
+            response = problem_response(refusal, trace.trace_id)
         except Exception:
             log.exception("unexpected failure", extra={"fields": _fields_of_failure(endpoint, call)})
             error = ReservationApiError("something failed here; the trace id leads to it")
-            response = problem_response(error, trace_id)
+            response = problem_response(error, trace.trace_id)
         milliseconds = (perf_counter() - began) * 1000
         endpoint.latency.observe(milliseconds)
         if endpoint.is_command:
