@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from reservation_api.adapters.sqlite.database import Database
@@ -13,6 +14,7 @@ from reservation_api.adapters.sqlite.read_model import SqliteReadModel
 from reservation_api.adapters.sqlite.store import SqliteReservationStore
 from reservation_api.adapters.system_clock import SystemClock
 from reservation_api.application.health import Component, ComponentStatus
+from reservation_api.bootstrap.checks import check_outbox
 from reservation_api.bootstrap.runtime import Purge, Runtime
 from reservation_api.config.tree import Config
 from reservation_api.ports.clock import Clock
@@ -56,17 +58,19 @@ def open_embedded(config: Config, clock: Clock) -> Runtime:
     async def close() -> None:
         database.close()
 
+    outbox = SqliteOutbox(database)
     return Runtime(
         store=store,
         unguarded_store=store,
-        outbox=SqliteOutbox(database),
+        outbox=outbox,
         read_model=SqliteReadModel(database),
         event_bus=SqliteEventLog(database),
         inventory=inventory,
         database=database,
         checks={
-            "store": lambda: _check_store(database),
-            "diskSpace": lambda: _check_disk(config.store.data_dir),
+            "store": partial(_check_store, database),
+            "outbox": partial(check_outbox, outbox),
+            "diskSpace": partial(_check_disk, config.store.data_dir),
         },
         purges={"records": store.purge_records, "holds": inventory.purge_ended_holds},
         close=close,

@@ -1,7 +1,7 @@
 """One process's parts, wired."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 
 from reservation_api.adapters.jwt.embedded_issuer import EmbeddedIssuer
@@ -16,30 +16,27 @@ from reservation_api.application.deliver import Deliver
 from reservation_api.application.expire import Expire
 from reservation_api.application.extend import Extend
 from reservation_api.application.finish_confirm import FinishConfirm
-from reservation_api.application.health import Component, ComponentStatus, Health
+from reservation_api.application.health import Health
 from reservation_api.application.hold import Hold
 from reservation_api.application.outbox_entries import Offer
 from reservation_api.application.queries import Queries
 from reservation_api.application.recover import Recover
 from reservation_api.application.relay import FastRelay, Relay
 from reservation_api.application.use_cases import UseCases
+from reservation_api.bootstrap.checks import check_breakers
 from reservation_api.bootstrap.embedded import open_embedded
 from reservation_api.bootstrap.identity import open_identity
 from reservation_api.bootstrap.peers import open_peers
 from reservation_api.bootstrap.runtime import Check, Close, Purge, Runtime
 from reservation_api.config.tree import Config, ConfigError
-from reservation_api.domain.values import to_iso
 from reservation_api.ports.clock import Clock
 from reservation_api.ports.event_bus import EventBus
 from reservation_api.ports.inventory import Inventory
-from reservation_api.ports.outbox import Outbox, OutboxEntry, OutboxStatus
+from reservation_api.ports.outbox import Outbox, OutboxEntry
 from reservation_api.ports.payment import PaymentVerifier
 from reservation_api.ports.read_model import ReadModel
 from reservation_api.ports.store import ReservationStore
 from reservation_api.telemetry.metrics import Metrics
-
-MAX_COUNTED_FAILURES = 100
-"""Health counts FAILED rows no further: whoever is called needs no more exact number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,20 +172,8 @@ def _metrics(breakers: Sequence[CircuitBreaker]) -> Metrics:
 
 
 def _checks(runtime: Runtime, breakers: Sequence[CircuitBreaker]) -> Mapping[str, Check]:
-    checks: dict[str, Check] = {**runtime.checks, "outbox": lambda: _check_outbox(runtime.outbox)}
-    return {**checks, "circuitBreakers": lambda: _check_breakers(breakers)} if breakers else checks
-
-
-async def _check_breakers(breakers: Sequence[CircuitBreaker]) -> Component:
-    """Tell each one's state; one that is not closed is a shared dependency's trouble, and drains nobody."""
-    details = {breaker.name: asdict(breaker.metrics()) for breaker in breakers}
-    is_closed = all(breaker.state is BreakerState.CLOSED for breaker in breakers)
-    return Component(ComponentStatus.UP if is_closed else ComponentStatus.UNKNOWN, details)
-
-
-async def _check_outbox(outbox: Outbox) -> Component:
-    """Tell of rows that wait for a person, and since when the oldest of the others waits."""
-    failed = await outbox.list(OutboxStatus.FAILED, MAX_COUNTED_FAILURES)
-    oldest = await outbox.list(OutboxStatus.PENDING, 1)
-    details = {"failed": len(failed), "oldest_pending": to_iso(oldest[0].created_at) if oldest else None}
-    return Component(ComponentStatus.UNKNOWN if failed else ComponentStatus.UP, details)
+    return (
+        {**runtime.checks, "circuitBreakers": partial(check_breakers, breakers)}
+        if breakers
+        else runtime.checks
+    )
