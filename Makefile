@@ -5,7 +5,7 @@ RUN := .venv/bin/
 export UV_PYTHON_DOWNLOADS = never
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast check format documents bench clean
+.PHONY: help run test test-fast test-infra check format documents bench clean
 
 help: ## Print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ test: .venv/.synced ## Everything CI checks: style, types, architecture, all tes
 
 test-fast: .venv/.synced ## Unit, contract and architecture tests only
 	$(RUN)pytest tests/unit tests/contract tests/architecture
+
+test-infra: .venv/.synced ## Apply the Terraform modules to local stand-ins for AWS
+	$(RUN)pytest tests/infra
 
 check: .venv/.synced ## Formatting, lint, types, generated files
 	$(RUN)ruff format --check .

@@ -1,0 +1,1 @@
+"""Plans and applies Terraform modules against local stand-ins for AWS (see README.md)."""

@@ -1,0 +1,64 @@
+"""The command line: `python -m testkit check DIR`."""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from testkit.aws import Aws
+from testkit.check import Settings, check
+from testkit.fetch import FetchError, fetched
+from testkit.kinds import DATA_SOURCES, KINDS
+from testkit.schema import load
+from testkit.terraform import HOW_TO_GET_IT, SCHEMA, TerraformError, installed
+
+
+@click.group()
+def main() -> None:
+    """Plan and apply Terraform configurations against local stand-ins for AWS."""
+
+
+@main.command("check")
+@click.argument(
+    "folders", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path)
+)
+@click.option("--var", "variables", multiple=True, help="NAME=VALUE, as for terraform.")
+@click.option("--var-file", "files", multiple=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--expect", "expectations", multiple=True, type=click.Path(exists=True, path_type=Path))
+def check_command(
+    folders: tuple[Path, ...],
+    variables: tuple[str, ...],
+    files: tuple[Path, ...],
+    expectations: tuple[Path, ...],
+) -> None:
+    """Take each folder through fmt, init, validate, test, plan, apply, plan, expectations, destroy."""
+    if installed() is None:
+        raise click.ClickException(HOW_TO_GET_IT)
+    arguments = [f"-var={variable}" for variable in variables]
+    arguments += [f"-var-file={file.resolve()}" for file in files]
+    scripts = [script.resolve() for script in expectations]
+    for folder in folders:
+        try:
+            check(Settings(folder, arguments, scripts), click.echo)
+        except (TerraformError, FetchError) as error:
+            raise click.ClickException(str(error)) from error
+
+
+@main.command("provider", hidden=True)
+def provider_command() -> None:
+    """Be the provider that Terraform starts."""
+    from testkit.plugin import serve  # noqa: PLC0415 (the protocol's package is there only when Terraform asks)
+    from testkit.provider import Provider  # noqa: PLC0415
+
+    serve(Provider(load(Path(os.environ[SCHEMA])), Aws.of_the_environment()))
+
+
+@main.command("fetch")
+def fetch_command() -> None:
+    """Fetch the provider's schema and the plugin protocol, so that later runs need no network."""
+    click.echo(fetched(KINDS, DATA_SOURCES).schema)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,52 @@
+"""Clients of the stand-ins that refuse what AWS would refuse by the models of its own services."""
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any, Final
+
+import boto3
+from botocore.config import Config
+
+from testkit.backends import ACCOUNT, REGION, backend_of
+from testkit.shapes import refuse_bad_values
+
+ENDPOINTS: Final = "TESTKIT_ENDPOINTS"
+"""The environment variable that tells a provider where the stand-ins are: {"moto": "http://…", …}."""
+
+
+class Aws:
+    """Clients by service, all of one region and account."""
+
+    def __init__(self, endpoints: Mapping[str, str], region: str = REGION) -> None:
+        self.region = region
+        self.account = ACCOUNT
+        self._endpoints = endpoints
+        self._clients: dict[str, Any] = {}
+
+    @classmethod
+    def of_the_environment(cls) -> "Aws":
+        """Use the servers that the testkit started for this process."""
+        return cls(json.loads(os.environ.get(ENDPOINTS, "{}")))
+
+    def at(self, region: str | None) -> "Aws":
+        """Return clients of another region."""
+        return self if region in {None, self.region} else Aws(self._endpoints, region or REGION)
+
+    def client(self, service: str) -> Any:
+        """Return the client of a service; the first call makes it."""
+        if service not in self._clients:
+            self._clients[service] = self._made(service)
+        return self._clients[service]
+
+    def _made(self, service: str) -> Any:
+        client = boto3.client(
+            service,
+            endpoint_url=self._endpoints[backend_of(service)],
+            region_name=self.region,
+            aws_access_key_id=self.account,
+            aws_secret_access_key="testkit",
+            config=Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=60),
+        )
+        client.meta.events.register("provide-client-params", refuse_bad_values)
+        return client

@@ -1,0 +1,121 @@
+"""Runs the real Terraform on a copy of a configuration, with the testkit as its only provider."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from testkit.aws import ENDPOINTS
+from testkit.backends import ACCOUNT, REGION
+from testkit.fetch import HERE, Fetched
+
+SCHEMA: Final = "TESTKIT_SCHEMA"
+"""The environment variable that tells the provider where its schema is."""
+RUN_SECONDS: Final = 300
+CHANGES: Final = 2
+"""What `plan -detailed-exitcode` exits with when there is something to do."""
+HOW_TO_GET_IT: Final = (
+    "Terraform is not installed, so nothing of infra/terraform was checked.\n"
+    "Get 1.11 or newer from https://developer.hashicorp.com/terraform/install and put it on the PATH."
+)
+
+
+class TerraformError(Exception):
+    """Terraform exited with an error; the message is what it wrote."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a command wrote and how it ended."""
+
+    code: int
+    output: str
+
+
+def installed() -> str | None:
+    """Return where Terraform is, or None."""
+    return shutil.which("terraform")
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A copy of a configuration with a mirror that holds our provider under the AWS provider's name."""
+
+    folder: Path
+    """The copy of the module or environment that Terraform runs in."""
+    environment: Mapping[str, str] = field(repr=False)
+
+    def run(self, *arguments: str, allowed: Sequence[int] = (0,)) -> Outcome:
+        """Run Terraform; raise TerraformError with what it wrote unless it exits with an allowed code."""
+        command = ["terraform", *arguments]
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=RUN_SECONDS,
+            check=False,
+        )
+        if done.returncode not in allowed:
+            raise TerraformError(f"$ {' '.join(command)}  # exited with {done.returncode}\n{done.stdout}")
+        return Outcome(done.returncode, done.stdout)
+
+    def json(self, *arguments: str) -> Any:
+        """Run a command that writes JSON."""
+        return json.loads(self.run(*arguments).output)
+
+
+def workspace(source: Path, work: Path, fetched: Fetched, endpoints: Mapping[str, str]) -> Workspace:
+    """Copy a configuration, with the tree of infra/terraform if it is part of it, and set up the mirror."""
+    source = source.resolve()
+    tree = HERE.parent
+    root = tree if source.is_relative_to(tree) and not source.is_relative_to(HERE) else source
+    copy = work / "tree"
+    shutil.copytree(
+        root, copy, ignore=shutil.ignore_patterns(".terraform*", "testkit", "*.tfstate*", "__pycache__")
+    )
+    folder = copy / source.relative_to(root)
+    (folder / "testkit_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
+    mirror = work / "mirror"
+    _write_provider(mirror, fetched)
+    settings = work / "terraform.rc"
+    settings.write_text(
+        f'provider_installation {{\n  filesystem_mirror {{\n    path = "{mirror}"\n  }}\n}}\n'
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "AWS_"))}
+    return Workspace(
+        folder,
+        environment
+        | {
+            "TF_CLI_CONFIG_FILE": str(settings),
+            "TF_IN_AUTOMATION": "1",
+            "TF_CLI_ARGS": "-no-color",
+            "CHECKPOINT_DISABLE": "1",
+            "AWS_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": ACCOUNT,
+            "AWS_SECRET_ACCESS_KEY": "testkit",
+            ENDPOINTS: json.dumps(dict(endpoints)),
+            SCHEMA: str(fetched.schema),
+        },
+    )
+
+
+def _write_provider(mirror: Path, fetched: Fetched) -> None:
+    """Put a starter of `python -m testkit provider` where Terraform looks for the AWS provider."""
+    platform = json.loads(subprocess.check_output(["terraform", "version", "-json"]))["platform"]
+    version = fetched.provider_version
+    folder = mirror / "registry.terraform.io/hashicorp/aws" / version / platform
+    folder.mkdir(parents=True)
+    starter = folder / f"terraform-provider-aws_v{version}_x5"
+    path = os.pathsep.join([str(HERE.parent), str(fetched.protocol)])
+    starter.write_text(
+        f'#!/bin/sh\nexport PYTHONPATH="{path}"\nexec "{sys.executable}" -W error -m testkit provider\n'
+    )
+    starter.chmod(0o755)
