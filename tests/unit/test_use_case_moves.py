@@ -176,8 +176,9 @@ async def test_no_extension_reaches_beyond_five_minutes_from_creation(
 ) -> None:
     hold = await held(process)
     clock.advance(50)
-    assert of(await process.extend("alice", "a", hold, 230)).hold_expires_at == later(290)
-    assert of(await process.extend("alice", "b", hold, 230)).hold_expires_at == later(300)
+    answers = [await process.extend("alice", key, hold, 230) for key in "ab"]
+    assert [of(answer).hold_expires_at for answer in answers] == [later(290), later(300)]
+    assert [answer.extended_seconds for answer in answers] == [230, 10]
     clock.advance(250)
     with pytest.raises(HoldExpiredError):
         await process.confirm("alice", "confirm", hold, "pi")
@@ -198,6 +199,7 @@ async def test_a_repeated_extend_is_answered_as_the_first_and_extends_once(proce
     first = await process.extend("alice", "extend", hold, 30)
     again = await process.extend("alice", "extend", hold, 30)
     assert (again.replayed, again.reservation) == (True, first.reservation)
+    assert again.extended_seconds == first.extended_seconds == 30
     assert (await stored(process, hold)).extensions == 1
 
 
@@ -230,9 +232,9 @@ def granted(process: Process, seconds: float) -> Process:
 
 async def test_only_what_the_inventory_grants_is_believed(process: Process) -> None:
     hold = await held(process)
-    answer = await granted(process, 60 + 75).extend("alice", "extend", hold, 60)
-    assert of(answer).hold_expires_at == later(75)
-    assert (await stored(process, hold)).hold_expires_at == later(75)
+    answer = await granted(process, 60 + 75.9).extend("alice", "extend", hold, 60)
+    assert (of(answer).hold_expires_at, answer.extended_seconds) == (later(75.9), 15)
+    assert (await stored(process, hold)).hold_expires_at == later(75.9)
 
 
 async def test_more_than_was_asked_is_not_taken(process: Process) -> None:

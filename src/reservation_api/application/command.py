@@ -56,6 +56,8 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     reservation: Reservation | None = None
     order: Order | None = None
     refusal: Refusal | None = None
+    extended_seconds: int = 0
+    """Of an extension: by how many whole seconds the hold lasts longer than before."""
     replayed: bool = False
 
 

@@ -1,7 +1,7 @@
 """Extend a hold: ask the inventory first, and believe only the expiry that it returns."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from reservation_api.application.command import Answer, Command, answer_once, record_of, recorded_or_under_way
 from reservation_api.application.inventory_reply import check_reply
@@ -12,6 +12,8 @@ from reservation_api.domain.values import ReservationId, to_iso, whole_milliseco
 from reservation_api.ports.clock import Clock
 from reservation_api.ports.inventory import HoldEndedError, Inventory, ReserveSeats
 from reservation_api.ports.store import InsertRecord, ReservationStore, UpdateReservation
+
+_SECOND = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,8 @@ class Extend:
             granted = await self._ask_inventory(reservation, target)
             now = self._clock.now()
             after = reservation.extended(granted, now)
-            answer = Answer(as_of=now, reservation=after)
+            gained = (after.hold_expires_at - reservation.hold_expires_at) // _SECOND
+            answer = Answer(as_of=now, reservation=after, extended_seconds=gained)
             # Point of no return.
             conflict = await self._store.transact(
                 [

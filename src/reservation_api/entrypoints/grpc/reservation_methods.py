@@ -110,7 +110,7 @@ class ReservationMethods:
         what = (extension.reservation_id, str(extension.seconds))
         command = _command(call, request.idempotency_key, "ExtendHold", *what)
         answer = await self._extend(command, extension)
-        return replies.extend_reply(_reservation_of(answer, call), answer, extension.seconds)
+        return replies.extend_reply(_reservation_of(answer, call), answer)
 
     async def list(self, request: wire.ListReservationsRequest, call: Call) -> wire.ListReservationsResponse:
         """Show a page of the user's reservations.

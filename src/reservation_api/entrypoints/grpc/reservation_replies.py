@@ -4,7 +4,6 @@ A command's reply is made of its recorded answer alone, so that a replay has the
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
 
 from reservation_api.application.command import Answer
 from reservation_api.domain.order import Order
@@ -28,7 +27,6 @@ _SEATS: Mapping[Status, types.SeatStatus] = {
     Status.CANCELLED: types.SEAT_STATUS_UNSPECIFIED,
     Status.EXPIRED: types.SEAT_STATUS_UNSPECIFIED,
 }
-_SECOND = timedelta(seconds=1)
 
 
 def create_reply(reservation: Reservation) -> wire.CreateReservationResponse:
@@ -61,16 +59,11 @@ def cancel_reply(reservation: Reservation) -> wire.CancelReservationResponse:
     )
 
 
-def extend_reply(reservation: Reservation, answer: Answer, seconds: int) -> wire.ExtendHoldResponse:
-    """Tell the new expiry, which is what counts.
-
-    `extended_seconds` is what was asked for, or less if the hold does not even last that long from now:
-    when the hold's cap cut the extension short, that is an upper bound, the old expiry not being on record.
-    """
-    lasts = (reservation.hold_expires_at - answer.as_of) // _SECOND
+def extend_reply(reservation: Reservation, answer: Answer) -> wire.ExtendHoldResponse:
+    """Tell the new expiry, and how much later it is than the old one: less than was asked, if it was cut."""
     return wire.ExtendHoldResponse(
         new_expires_at=reservation.hold_expires_at,
-        extended_seconds=min(seconds, lasts),
+        extended_seconds=answer.extended_seconds,
         extension_allowed=True,
     )
 
