@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from reservation_api.domain.values import Money, Seat
+from reservation_api.entrypoints.grpc.common_messages import money_message, seat_messages
 from reservation_api.ports.inventory import (
     Availability,
     CommitOutcome,
@@ -40,7 +40,7 @@ def reserve_reply(request: ReserveSeats, hold: SeatHold) -> wire.ReserveSeatResp
     """Name the seats with their prices, and the expiry that counts; the hold's id is the reservation's."""
     return wire.ReserveSeatResponse(
         hold_id=request.reservation_id,
-        reserved_seats=_seats(hold.seats, types.SEAT_STATUS_RESERVED),
+        reserved_seats=seat_messages(hold.seats, types.SEAT_STATUS_RESERVED),
         hold_expires_at=hold.expires_at,
         status=wire.HOLD_STATUS_ACTIVE,
     )
@@ -81,7 +81,7 @@ def availability_reply(
     enough = answer.remaining >= max(request.quantity, 1)
     return wire.CheckAvailabilityResponse(
         available=not answer.unavailable_seat_ids if request.seat_ids else enough,
-        available_seats=_seats(answer.available_seats, types.SEAT_STATUS_AVAILABLE),
+        available_seats=seat_messages(answer.available_seats, types.SEAT_STATUS_AVAILABLE),
         unavailable_seat_ids=answer.unavailable_seat_ids,
         remaining_in_section=answer.remaining,
     )
@@ -121,24 +121,6 @@ def _section(section: SectionStatus) -> wire.SectionInventory:
         reserved_seats=section.held,
         sold_seats=section.sold,
         blocked_seats=section.blocked,
-        min_price=_money(section.min_price),
-        max_price=_money(section.max_price),
+        min_price=money_message(section.min_price),
+        max_price=money_message(section.max_price),
     )
-
-
-def _seats(seats: Iterable[Seat], status: types.SeatStatus) -> list[types.Seat]:
-    return [
-        types.Seat(
-            id=seat.seat_id,
-            section=seat.section,
-            row=seat.row,
-            number=seat.number,
-            price=_money(seat.price),
-            status=status,
-        )
-        for seat in seats
-    ]
-
-
-def _money(money: Money) -> types.Money:
-    return types.Money(amount=money.amount, currency=money.currency)

@@ -3,12 +3,12 @@
 A command's reply is made of its recorded answer alone, so that a replay has the same bytes.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from reservation_api.application.command import Answer
 from reservation_api.domain.order import Order
 from reservation_api.domain.reservation import Reservation, Status
-from reservation_api.domain.values import Money, Seat
+from reservation_api.entrypoints.grpc.common_messages import money_message, seat_messages
 from reservation_proto.common.v1 import types_pb2 as types
 from reservation_proto.reservation.v1 import reservation_pb2 as wire
 
@@ -35,8 +35,8 @@ def create_reply(reservation: Reservation) -> wire.CreateReservationResponse:
         reservation_id=reservation.reservation_id,
         status=STATUSES[reservation.status],
         hold_expires_at=reservation.hold_expires_at,
-        reserved_seats=_seats(reservation.seats, _SEATS[reservation.status]),
-        total_amount=_money(reservation.total_amount),
+        reserved_seats=seat_messages(reservation.seats, _SEATS[reservation.status]),
+        total_amount=money_message(reservation.total_amount),
     )
 
 
@@ -46,7 +46,7 @@ def confirm_reply(order: Order) -> wire.ConfirmReservationResponse:
         order_id=order.order_id,
         status=wire.RESERVATION_STATUS_CONFIRMED,
         confirmed_at=order.created_at,
-        confirmed_seats=_seats(order.seats, types.SEAT_STATUS_SOLD),
+        confirmed_seats=seat_messages(order.seats, types.SEAT_STATUS_SOLD),
     )
 
 
@@ -55,7 +55,7 @@ def cancel_reply(reservation: Reservation) -> wire.CancelReservationResponse:
     return wire.CancelReservationResponse(
         status=STATUSES[reservation.status],
         cancelled_at=reservation.updated_at,
-        released_seats=_seats(reservation.seats, types.SEAT_STATUS_AVAILABLE),
+        released_seats=seat_messages(reservation.seats, types.SEAT_STATUS_AVAILABLE),
     )
 
 
@@ -91,30 +91,12 @@ def _reservation(reservation: Reservation) -> wire.Reservation:
         event_id=reservation.event_id,
         user_id=reservation.user_id,
         status=STATUSES[reservation.status],
-        seats=_seats(reservation.seats, _SEATS[reservation.status]),
+        seats=seat_messages(reservation.seats, _SEATS[reservation.status]),
         quantity=reservation.qty,
-        total_amount=_money(reservation.total_amount),
+        total_amount=money_message(reservation.total_amount),
         created_at=reservation.created_at,
         updated_at=reservation.updated_at,
         hold_expires_at=reservation.hold_expires_at,
         payment_intent_id=reservation.payment_intent_id or "",
         order_id=reservation.order_id or "",
     )
-
-
-def _seats(seats: Iterable[Seat], status: types.SeatStatus) -> list[types.Seat]:
-    return [
-        types.Seat(
-            id=seat.seat_id,
-            section=seat.section,
-            row=seat.row,
-            number=seat.number,
-            price=_money(seat.price),
-            status=status,
-        )
-        for seat in seats
-    ]
-
-
-def _money(money: Money) -> types.Money:
-    return types.Money(amount=money.amount, currency=money.currency)
