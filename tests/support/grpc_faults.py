@@ -206,7 +206,7 @@ async def wired(
         connected(f"127.0.0.1:{proxy.port}", retries=retries, context=context) as client,
         sqlite_on_disk(folders[1]) as open_process,
     ):
-        ports = replace(open_process(clock), inventory=_guarded(client, breaker, breaker_time))
+        ports = replace(open_process(clock), inventory=_guarded(client, breaker))
         process = Process(ports, clock)
         yield Wired(process, truth, proxy, relay, client, breaker, clock, breaker_time, patience, retries)
 
@@ -221,9 +221,9 @@ async def _inventory_of_its_own(folder: Path, clock: FakeClock) -> AsyncIterator
             yield truth.inventory, address
 
 
-def _guarded(client: GrpcInventory, breaker: CircuitBreaker, time: ManualTime) -> GuardedInventory:
+def _guarded(client: GrpcInventory, breaker: CircuitBreaker) -> GuardedInventory:
     admission = Admission(breaker, Bulkhead("inventory", BulkheadSettings()))
-    return GuardedInventory(cast("Inventory", client), admission, time)
+    return GuardedInventory(cast("Inventory", client), admission)
 
 
 async def finish_by_workers(wires: Wired, seconds: int = SECONDS_TO_FINISH) -> None:

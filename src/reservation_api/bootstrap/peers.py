@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from time import monotonic
 from typing import TypeVar
 
 from google.protobuf.message import Message
@@ -65,7 +64,7 @@ def _open_inventory(
     settings = PeerSettings(config.timeout_seconds, root_certificates=_authorities(config.ca_file))
     inventory = GrpcInventory(_BudgetedPeer(config.address, settings, budget))
     admission = open_admission("inventory", config.guard)
-    return GuardedInventory(inventory, admission, monotonic), [admission.breaker], [inventory.close]
+    return GuardedInventory(inventory, admission), [admission.breaker], [inventory.close]
 
 
 def _open_payments(config: PaymentConfig | None) -> tuple[PaymentVerifier, list[Close]]:

@@ -33,7 +33,7 @@ from reservation_api.ports.request_context import present_seconds_left
 class GuardedInventory:
     """Implements ports.inventory.Inventory over another one."""
 
-    def __init__(self, inventory: Inventory, admission: Admission, _monotonic: object = None) -> None:
+    def __init__(self, inventory: Inventory, admission: Admission) -> None:
         self._inventory = inventory
         self._guard = Guard(
             admission,
