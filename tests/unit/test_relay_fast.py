@@ -158,6 +158,19 @@ async def test_flush_waits_until_all_that_was_offered_was_tried(rig: Rig) -> Non
         assert rig.published() == ["a.1", "b.1"]
 
 
+async def test_a_run_that_was_cut_off_keeps_no_later_flush_waiting(rig: Rig) -> None:
+    rig.bus.opened.clear()
+    async with rig.running():
+        rig.fast.offer(await rig.commit("a"))
+        await rig.bus.arrived.get()
+        rig.fast.offer(await rig.commit("b"))
+    rig.bus.opened.set()
+    async with rig.running(), asyncio.timeout(LONGEST_WAIT_SECONDS):
+        await rig.fast.flush()
+    assert (rig.published(), rig.left()) == (["b.1"], ["a.1"])
+    assert await rig.slow_path() == 1
+
+
 async def test_flush_does_not_wait_for_nothing(rig: Rig) -> None:
     await rig.fast.flush()
     async with rig.running():

@@ -111,6 +111,7 @@ class _Lane:
         self._wake.set()
 
     async def run_forever(self) -> None:
+        self._wake.set()  # what a run that was cut off has left behind
         while True:
             await self._wake.wait()
             await asyncio.sleep(GATHER_SECONDS)
