@@ -1,13 +1,10 @@
 """Connections to a peer: how many, to whom, and by TLS only to whoever proves the name."""
 
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from tests.support.certificates import Authority
 from tests.support.grpc_peers import ASK, HELD, PATIENT_SECONDS, Retries, ScriptedPeer, hold, listening
 
 from reservation_api.adapters.grpc_inventory.address import PeerAddress, parse_address
@@ -49,24 +46,6 @@ async def test_calls_take_turns_among_the_addresses_of_a_name() -> None:
         assert await peers_seen(target, channels=1, calls=20) == {"first", "second"}
 
 
-def certificate() -> tuple[bytes, bytes]:
-    """Make a key and a certificate for localhost, both PEM."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    signed = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return private, signed.public_bytes(serialization.Encoding.PEM)
-
-
 async def reserve_over(address: str, root: bytes | None) -> None:
     settings = PeerSettings(deadline_seconds=5, root_certificates=root)
     inventory = GrpcInventory(GrpcPeer(parse_address(address), settings, Retries()))
@@ -77,18 +56,20 @@ async def reserve_over(address: str, root: bytes | None) -> None:
 
 
 async def test_tls_is_spoken_to_whoever_proves_the_name_and_to_nobody_else() -> None:
-    key, cert = certificate()
-    credentials = grpc.ssl_server_credentials([(key, cert)])
+    authority = Authority("ours")
+    root, pair = authority.certificate, authority.issue("inventory", "localhost")
+    credentials = grpc.ssl_server_credentials([(pair.key, pair.certificate)])
     async with listening(ScriptedPeer({"ReserveSeat": hold}), credentials) as port:
-        await reserve_over(f"grpcs://localhost:{port}", cert)
-        await reserve_over(f"https://localhost:{port}", cert)
-        for address, root in (
+        await reserve_over(f"grpcs://localhost:{port}", root)
+        await reserve_over(f"https://localhost:{port}", root)
+        for address, believed in (
             (f"grpcs://localhost:{port}", None),
-            (f"grpcs://127.0.0.1:{port}", cert),
-            (f"localhost:{port}", cert),
+            (f"grpcs://localhost:{port}", Authority("ours").certificate),
+            (f"grpcs://127.0.0.1:{port}", root),
+            (f"localhost:{port}", root),
         ):
             with pytest.raises(InventoryUnavailableError):
-                await reserve_over(address, root)
+                await reserve_over(address, believed)
     async with listening(ScriptedPeer({"ReserveSeat": hold})) as port:
         with pytest.raises(InventoryUnavailableError):
-            await reserve_over(f"grpcs://localhost:{port}", cert)
+            await reserve_over(f"grpcs://localhost:{port}", root)

@@ -1,61 +1,15 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
 import grpc.aio
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from tests.support.certificates import HOST, Authority, Pair
 from tests.support.grpc_reservations import Client, named, served
 
 from reservation_api.entrypoints.grpc.reservation_server import ReservationServerSettings, ServerTls
-
-HOST = "127.0.0.1"
-Name = x509.NameOID.COMMON_NAME
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A certificate and its key, as PEM."""
-
-    certificate: bytes
-    key: bytes
-
-
-class Authority:
-    """Signs certificates."""
-
-    def __init__(self, name: str) -> None:
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(Name, name)])
-        self.certificate = self._sign(self._name, self._key.public_key(), is_authority=True)
-
-    def issue(self, name: str) -> Pair:
-        """Return a new certificate for this host."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        certificate = self._sign(x509.Name([x509.NameAttribute(Name, name)]), key.public_key())
-        pem = serialization.Encoding.PEM
-        plain = serialization.NoEncryption()
-        return Pair(certificate, key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
-
-    def _sign(self, name: x509.Name, key: ec.EllipticCurvePublicKey, *, is_authority: bool = False) -> bytes:
-        now = datetime.now(UTC)
-        host = x509.SubjectAlternativeName([x509.IPAddress(ip_address(HOST))])
-        kind = x509.BasicConstraints(ca=is_authority, path_length=None)
-        builder = (
-            x509.CertificateBuilder(self._name, name, key, x509.random_serial_number())
-            .not_valid_before(now - timedelta(days=1))
-            .not_valid_after(now + timedelta(days=1))
-            .add_extension(kind, critical=True)
-        )
-        if not is_authority:
-            builder = builder.add_extension(host, critical=False)
-        return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
 @pytest.fixture(scope="module")
