@@ -30,7 +30,8 @@ VERBS: Final = frozenset(
 WORDS_THAT_SAY_NOTHING: Final = frozenset(
     {"manager", "managers", "helper", "helpers", "util", "utils", "utility", "utilities", "misc"}
 )
-PUBLISHERS: Final = frozenset({"application/deliver.py"})
+PUBLISHERS: Final = frozenset({"application/deliver.py", "adapters/resilience/event_bus.py"})
+"""The relay's hand, and the guard that it publishes through."""
 PLACES_OF_A_MACHINE: Final = re.compile(r"(?<![\w.])/(?:work|home|Users|root)/\w|[A-Z]:\\Users\\")
 WAITING_TESTS: Final = {
     "tests/unit/test_bench_load.py: sleeps": "the stall that the load generator must notice is real time",

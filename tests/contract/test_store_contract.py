@@ -28,6 +28,10 @@ SECOND = timedelta(seconds=1)
 MILLISECOND = timedelta(milliseconds=1)
 
 
+def test_a_store_that_is_open_may_be_written_to(ports: Ports) -> None:
+    ports.store.admit()
+
+
 async def test_a_reservation_reads_back_as_it_was_written(ports: Ports) -> None:
     full = reservation(
         seats=(seat("A-1-2", 5), seat("A-1-1", 7)),

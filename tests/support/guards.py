@@ -31,6 +31,7 @@ class Scripted:
 
     def __init__(self, clock: ManualClock, port: object | None = None) -> None:
         self.calls: list[str] = []
+        self.arguments: list[tuple[Any, ...]] = []
         self.error: BaseException | None = None
         self.takes_seconds = 0.0
         self._clock = clock
@@ -39,6 +40,7 @@ class Scripted:
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
         async def call(*arguments: Any, **options: Any) -> Any:
             self.calls.append(name)
+            self.arguments.append(arguments)
             self._clock.advance(self.takes_seconds)
             if self.error is not None:
                 raise self.error

@@ -81,6 +81,7 @@ class Extend:
             expires_at=target + self._policy.grace,
             idempotency_key=f"{reservation.reservation_id}:extend:{int(target.timestamp() * 1000)}",
         )
+        self._store.admit()  # the inventory would keep the seats for longer than our hold says
         try:
             reply = await self._inventory.reserve(request)
         except HoldEndedError as error:

@@ -108,6 +108,7 @@ class Hold:
             expires_at=now + timedelta(seconds=self._policy.hold_seconds) + self._policy.grace,
             idempotency_key=f"{hold.reservation_id}:hold:0",
         )
+        self._store.admit()  # seats that can not be written down would be nobody's until they expire
         reply = await self._inventory.reserve(request)
         try:
             check_reply(request, reply)

@@ -130,6 +130,13 @@ class Conflict:
 class ReservationStore(Protocol):
     """Every method raises StoreUnavailableError: after a `transact`, perhaps written, perhaps not."""
 
+    def admit(self) -> None:
+        """Raise StoreUnavailableError at once if the store is not to be called now.
+
+        Asked before seats are taken at the inventory, so that an open breaker leaves nothing behind.
+        """
+        ...
+
     async def transact(self, writes: Sequence[Write]) -> Conflict | None:
         """Write all or nothing; return None once it is durable, or all the conditions that refused it."""
         ...

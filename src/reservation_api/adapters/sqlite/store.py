@@ -100,6 +100,9 @@ class SqliteReservationStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    def admit(self) -> None:
+        """Return: an embedded file is never refused beforehand, there is nobody to spare."""
+
     async def transact(self, writes: Sequence[Write]) -> Conflict | None:
         """Run the writes under one savepoint of the group's transaction; see the port."""
         return await self._database.write(lambda connection: _transact(connection, writes))

@@ -1,0 +1,79 @@
+"""A store and its read model behind a circuit breaker and a bulkhead: what can not answer now is not asked.
+
+A call is made however little time its caller has left: what is half done must be written.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from reservation_api.adapters.resilience.admission import Admission
+from reservation_api.adapters.resilience.guard import Guard
+from reservation_api.domain.errors import StoreUnavailableError
+from reservation_api.domain.order import Order
+from reservation_api.domain.reservation import Reservation, Status
+from reservation_api.domain.values import EventId, OrderId, RecordKey, ReservationId, UserId
+from reservation_api.ports.read_model import InvalidCursorError, Page, ReadModel
+from reservation_api.ports.store import Conflict, IdempotencyRecord, ReservationStore, Write
+
+
+class GuardedStore:
+    """Implements ports.store.ReservationStore over another one; a conflict is an answer.
+
+    A `transact` whose outcome is unknown is a failure, whether it was written or not.
+    """
+
+    def __init__(self, store: ReservationStore, admission: Admission) -> None:
+        self._store = store
+        self._guard = Guard(admission, StoreUnavailableError)
+
+    def admit(self) -> None:
+        """Look at the breaker and take no permit: by the time of the write it may have opened after all."""
+        self._guard.check()
+
+    async def transact(self, writes: Sequence[Write]) -> Conflict | None:
+        """Write all or nothing; raises as the port says."""
+        return await self._guard.call(lambda: self._store.transact(writes))
+
+    async def get_reservation(self, reservation_id: ReservationId) -> Reservation | None:
+        """Read by key; raises as the port says."""
+        return await self._guard.call(lambda: self._store.get_reservation(reservation_id))
+
+    async def get_order(self, order_id: OrderId) -> Order | None:
+        """Read by key; raises as the port says."""
+        return await self._guard.call(lambda: self._store.get_order(order_id))
+
+    async def find_record(self, key: RecordKey, now: datetime) -> IdempotencyRecord | None:
+        """Read by key; raises as the port says."""
+        return await self._guard.call(lambda: self._store.find_record(key, now))
+
+    async def due_holds(self, now: datetime, limit: int) -> Sequence[Reservation]:
+        """List holds that are over; raises as the port says."""
+        return await self._guard.call(lambda: self._store.due_holds(now, limit))
+
+    async def purge_records(self, now: datetime, limit: int) -> int:
+        """Delete records that are over; raises as the port says."""
+        return await self._guard.call(lambda: self._store.purge_records(now, limit))
+
+
+class GuardedReadModel:
+    """Implements ports.read_model.ReadModel over another one; a bad cursor is an answer."""
+
+    def __init__(self, read_model: ReadModel, admission: Admission) -> None:
+        self._read_model = read_model
+        self._guard = Guard(admission, StoreUnavailableError, answers=(InvalidCursorError,))
+
+    async def reservations_of_user(
+        self, user_id: UserId, status: Status | None, limit: int, after: str | None
+    ) -> Page[Reservation]:
+        """List a subject's reservations; raises as the port says."""
+        return await self._guard.call(
+            lambda: self._read_model.reservations_of_user(user_id, status, limit, after)
+        )
+
+    async def orders_of_user(self, user_id: UserId, limit: int, after: str | None) -> Page[Order]:
+        """List a subject's orders; raises as the port says."""
+        return await self._guard.call(lambda: self._read_model.orders_of_user(user_id, limit, after))
+
+    async def orders_of_event(self, event_id: EventId, limit: int, after: str | None) -> Page[Order]:
+        """List an event's orders; raises as the port says."""
+        return await self._guard.call(lambda: self._read_model.orders_of_event(event_id, limit, after))
