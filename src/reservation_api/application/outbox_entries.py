@@ -8,7 +8,7 @@ import msgspec
 from reservation_api.domain.events import ReservationEvent, event_of
 from reservation_api.domain.reservation import Reservation
 from reservation_api.domain.values import EventId, OrderId, OutboxId, ReservationId, SeatId
-from reservation_api.ports.outbox import OutboxEntry, OutboxType
+from reservation_api.ports.outbox import OutboxEntry, OutboxType, aggregate_of
 
 Offer = Callable[[Sequence[OutboxEntry]], None]
 """Hands committed rows to the fast path; it never blocks and may drop them: the slow path has them all."""
@@ -79,7 +79,7 @@ def _entry(
     return OutboxEntry(
         outbox_id=outbox_id,
         type=kind,
-        aggregate_id=outbox_id.partition(".")[0],
+        aggregate_id=aggregate_of(outbox_id),
         payload=_ENCODER.encode(payload).decode(),
         trace_id=trace_id,
         created_at=now,

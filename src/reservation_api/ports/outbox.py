@@ -47,6 +47,14 @@ class OutboxEntry:
     aggregate_type: str = RESERVATION_AGGREGATE
 
 
+def aggregate_of(outbox_id: OutboxId) -> str:
+    """Return the id of the aggregate that a row is about: all of the row's id before its first full stop.
+
+    So a row is found by its id alone, also where the aggregate is part of its key (document section 1.4).
+    """
+    return outbox_id.partition(".")[0]
+
+
 class Outbox(Protocol):
     """Every method raises StoreUnavailableError."""
 

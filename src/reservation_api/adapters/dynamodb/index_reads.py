@@ -1,0 +1,86 @@
+"""Rows found through an index by status, over all its shards, oldest first.
+
+An index lags: it shows rows that have moved on since, and lacks rows that are new. So it only names rows;
+each is read from its table and judged anew, and those that it lacks are named a moment later.
+
+    shard 0   page ─ page ─ …  ┐
+    shard 1   page ─ …         ├─ oldest named first ─ read from the table ─ judged ─ up to `limit`
+    shard n   page ─ page ─ …  ┘
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+from reservation_api.adapters.dynamodb.calls import DynamoDb
+from reservation_api.adapters.dynamodb.items import Item
+from reservation_api.adapters.dynamodb.tables import PK, SK
+
+T = TypeVar("T")
+
+PAGE_ENTRIES: Final = 500
+"""Entries are some 200 bytes: a page is 100 KB and costs 13 read units. Fewer would make an outage's backlog
+slow to page through, more would read what nobody asked for."""
+
+
+class IndexScan:
+    """One Query, read a page at a time and no further than asked."""
+
+    def __init__(self, dynamodb: DynamoDb, query: Item, page_entries: int = PAGE_ENTRIES) -> None:
+        self._dynamodb = dynamodb
+        self._query = {**query, "Limit": page_entries}
+        self._entries: deque[Item] = deque()
+        self.has_more_pages = True
+
+    async def take(self, count: int) -> list[Item]:
+        """Return the next `count` entries, or fewer at the end."""
+        while len(self._entries) < count and self.has_more_pages:
+            self._entries.extend(await self.next_page())
+        return [self._entries.popleft() for _ in range(min(count, len(self._entries)))]
+
+    async def next_page(self) -> Sequence[Item]:
+        """Return a page, which may be empty before the end: what a filter drops has been read."""
+        answer = await self._dynamodb.call("Query", self._query)
+        start = answer.get("LastEvaluatedKey")
+        self.has_more_pages = start is not None
+        self._query = {**self._query, "ExclusiveStartKey": start}
+        entries: Sequence[Item] = answer["Items"]
+        return entries
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted(Generic[T]):
+    """Which rows are wanted."""
+
+    table: str
+    age: str
+    """The attribute that tells the oldest, shown by the index."""
+    judge: Callable[[Item], T | None]
+    """Reads a row as it is now; None: not wanted, or not any more."""
+    limit: int
+
+
+async def oldest(dynamodb: DynamoDb, queries: Sequence[Item], wanted: Wanted[T]) -> list[T]:
+    """Return up to `limit` rows that the queries name and that are still wanted."""
+    scans = [IndexScan(dynamodb, query) for query in queries]
+    named: list[Item] = []
+    found: dict[str, T] = {}
+    while len(found) < wanted.limit:
+        missing = wanted.limit - len(found)
+        taken = await asyncio.gather(*(scan.take(missing) for scan in scans))
+        named += [entry for entries in taken for entry in entries]
+        if not named:
+            break
+        named.sort(key=lambda entry: str(entry[wanted.age]["S"]))
+        found |= await _judged(dynamodb, wanted, named[:missing])
+        del named[:missing]
+    return list(found.values())
+
+
+async def _judged(dynamodb: DynamoDb, wanted: Wanted[T], named: Sequence[Item]) -> dict[str, T]:
+    keys = [{PK: entry[PK], SK: entry[SK]} for entry in named]
+    rows = await dynamodb.rows(wanted.table, keys)
+    judged = {pk: wanted.judge(rows[pk]) for pk in (key[PK]["S"] for key in keys) if pk in rows}
+    return {pk: row for pk, row in judged.items() if row is not None}
