@@ -101,7 +101,7 @@ def _decoded(body: bytes) -> dict[str, Any] | None:
     """Return the object, {} if there is none, as where an operation has no output; None for garbage."""
     try:
         return _decode(body) if body else {}
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
@@ -121,5 +121,5 @@ def _named(reply: Reply) -> str:
 def _service_time(reply: Reply) -> float | None:
     try:
         return parsedate_to_datetime(reply.headers[b"date"].decode("latin-1")).timestamp()
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, OverflowError):
         return None
