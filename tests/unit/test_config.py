@@ -147,6 +147,14 @@ GUARD_BOUNDS = (
     ("RETRY_WINDOW_SECONDS", ["0", "3601"]),
 )
 
+TLS_FILES = (
+    "GRPC_TLS_CERTIFICATE",
+    "GRPC_TLS_KEY",
+    "GRPC_TLS_CLIENT_CA",
+    "INVENTORY_TLS_CA",
+    "PAYMENT_TLS_CA",
+)
+
 
 @pytest.mark.parametrize(
     ("name", "bad"),
@@ -191,6 +199,7 @@ GUARD_BOUNDS = (
         ("SQS_ENDPOINT", ["localhost:4566"]),
         ("GRPC_PORT", ["0"]),
         ("APP_GRPC_TRUSTED", ["yes"]),
+        *((f"APP_{name}_FILE", ["a\0b"]) for name in TLS_FILES),
         ("OTLP_ENDPOINT", ["otel:4318", "http://user:hunter2@otel/"]),
         ("APP_MANAGEMENT_PORT", ["70000"]),
         ("APP_STATUS_SHARDS", ["0", "101"]),

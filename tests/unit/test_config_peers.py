@@ -11,7 +11,7 @@ from reservation_api.adapters.resilience.settings import (
     RetryBudgetSettings,
     TimeLimiterSettings,
 )
-from reservation_api.config.kinds import Address
+from reservation_api.config.kinds import Address, plain_text_host
 from reservation_api.config.loading import load
 from reservation_api.config.settings import DEV_DEFAULTS
 from reservation_api.config.tree import ConfigError, GrpcConfig, InventoryConfig, PaymentConfig
@@ -160,6 +160,6 @@ def test_seats_outlast_the_breaker() -> None:
 
 
 @pytest.mark.parametrize("text", ADDRESSES)
-def test_an_address_that_is_taken_is_one_that_can_be_connected_to(text: str) -> None:
+def test_an_address_that_is_taken_is_one_that_can_be_connected_to_and_in_the_way_it_says(text: str) -> None:
     assert Address().parse(text) == text
-    parse_address(text)
+    assert parse_address(text).is_tls == (plain_text_host(text) is None)

@@ -5,7 +5,7 @@ from reservation_api.bootstrap.identity import open_issuer
 from reservation_api.bootstrap.peers import connect_inventory
 from reservation_api.bootstrap.runtime import PURGE_BATCH_SIZE, Purge
 from reservation_api.bootstrap.service import Service, build
-from reservation_api.bootstrap.told import read_pem
+from reservation_api.bootstrap.tls import read_authorities, read_key_pair
 
 __all__ = [
     "PURGE_BATCH_SIZE",
@@ -17,5 +17,6 @@ __all__ = [
     "open_database",
     "open_inventory",
     "open_issuer",
-    "read_pem",
+    "read_authorities",
+    "read_key_pair",
 ]

@@ -19,7 +19,8 @@ from reservation_api.adapters.system_clock import SystemClock
 from reservation_api.adapters.trusting_payment.verifier import TrustingPaymentVerifier
 from reservation_api.bootstrap.guards import open_admission
 from reservation_api.bootstrap.runtime import Close
-from reservation_api.bootstrap.told import read_pem, told
+from reservation_api.bootstrap.tls import read_authorities
+from reservation_api.bootstrap.told import told
 from reservation_api.config.tree import Config, InventoryConfig, PaymentConfig
 from reservation_api.ports.clock import Clock
 from reservation_api.ports.inventory import Inventory
@@ -77,7 +78,7 @@ def _open_payments(config: PaymentConfig | None) -> tuple[PaymentVerifier, list[
 
 
 def _authorities(ca_file: Path | None) -> bytes | None:
-    return None if ca_file is None else read_pem(ca_file)
+    return None if ca_file is None else read_authorities(ca_file)
 
 
 class _BudgetedPeer:

@@ -157,6 +157,14 @@ class Address:
         return text
 
 
+def plain_text_host(address: str) -> str | None:
+    """Return the host of an address that `Address` takes; None if it is spoken to by TLS."""
+    match = _PEER.fullmatch(address)
+    if match is None or match["scheme"] in {"grpcs", "https"}:
+        return None
+    return match["host"].strip("[]")
+
+
 class Url:
     """An http or https URL without credentials: those would end up in logs."""
 

@@ -3,10 +3,18 @@
 from collections.abc import Iterator
 
 from reservation_api.config.guards import INVENTORY_GUARD, TRUE, guard_of, time_limit_of
-from reservation_api.config.tree import GrpcConfig, GrpcTlsConfig, InventoryConfig, PaymentConfig
+from reservation_api.config.kinds import is_loopback, plain_text_host
+from reservation_api.config.tree import PROD, GrpcConfig, GrpcTlsConfig, InventoryConfig, PaymentConfig
 from reservation_api.config.values import Values
 
-_PAYMENT = ("APP_PAYMENT_TIMELIMITER_", "APP_PAYMENT_TLS_")
+_INVENTORY_CA = "APP_INVENTORY_TLS_CA_FILE"
+_PAYMENT_CA = "APP_PAYMENT_TLS_CA_FILE"
+_PEERS = (
+    ("INVENTORY_GRPC_ADDRESS", INVENTORY_GUARD.prefix, _INVENTORY_CA),
+    # APP_PAYMENT_VERIFIER is no setting of this peer: it is what there is without one.
+    ("PAYMENT_GRPC_ADDRESS", ("APP_PAYMENT_TIMELIMITER_", "APP_PAYMENT_TLS_"), _PAYMENT_CA),
+)
+"""Each address, how the names of what goes with it begin, and the authority that only TLS asks for."""
 _SERVER = "APP_GRPC_"
 _SERVER_TLS = ("APP_GRPC_TLS_CERTIFICATE_FILE", "APP_GRPC_TLS_KEY_FILE")
 
@@ -28,7 +36,7 @@ def inventory_of(values: Values) -> InventoryConfig | None:
         address,
         time_limit_of(values, INVENTORY_GUARD),
         guard_of(values, INVENTORY_GUARD),
-        values.get("APP_INVENTORY_TLS_CA_FILE"),
+        values.get(_INVENTORY_CA),
     )
 
 
@@ -38,18 +46,17 @@ def payment_of(values: Values) -> PaymentConfig | None:
     if address is None:
         return None
     milliseconds = values.get("APP_PAYMENT_TIMELIMITER_TIMEOUT_DURATION_MILLISECONDS")
-    return PaymentConfig(address, milliseconds / 1000, values.get("APP_PAYMENT_TLS_CA_FILE"))
+    return PaymentConfig(address, milliseconds / 1000, values.get(_PAYMENT_CA))
 
 
 def peer_faults(values: Values) -> Iterator[str]:
     """Find settings of peers that are not there, and a breaker that outlasts what it must not."""
-    for prefix, address in (
-        (INVENTORY_GUARD.prefix, "INVENTORY_GRPC_ADDRESS"),
-        (_PAYMENT, "PAYMENT_GRPC_ADDRESS"),
-    ):
+    for address, prefix, ca_file in _PEERS:
         begun = sorted(name for name in values.names_set if name.startswith(prefix))
         if begun and not values.has(address):
             yield f"{', '.join(begun)} needs {address} too"
+        if values.has(ca_file) and _plain_text_host(values, address) is not None:
+            yield f"{ca_file} needs TLS, which {address} does not ask for: grpcs://host:port does"
     port = values.get("GRPC_PORT")
     begun = sorted(name for name in values.names_set if name.startswith(_SERVER))
     if begun and port is None and not values.has("GRPC_PORT"):
@@ -76,8 +83,18 @@ def _tls_of(values: Values) -> GrpcTlsConfig | None:
     return GrpcTlsConfig(certificate, key, values.get("APP_GRPC_TLS_CLIENT_CA_FILE"))
 
 
+def _plain_text_host(values: Values, name: str) -> str | None:
+    address = values.get(name)
+    return None if address is None else plain_text_host(address)
+
+
 def peer_notes(values: Values) -> Iterator[str]:
     """Tell what an operator should have meant."""
+    if PROD in values.get("SPRING_PROFILES_ACTIVE"):
+        for address, _, _ in _PEERS:
+            host = _plain_text_host(values, address)
+            if host is not None and not is_loopback(host):
+                yield f"{address} is plain text, for a network of one's own only: grpcs://host:port is TLS"
     if values.get("APP_GRPC_TRUSTED") == TRUE:
         yield (
             f"whoever reaches port {values.get('GRPC_PORT')} (gRPC) is believed about who the user is:"

@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 import uvloop
 
-from reservation_api.bootstrap import connect_inventory, read_pem
+from reservation_api.bootstrap import connect_inventory, read_key_pair
 from reservation_api.config import load_environment
+from reservation_api.config.kinds import plain_text_host
 from reservation_api.domain.values import EventId
 from reservation_api.entrypoints.cli.run import configure_process_logs
 from reservation_api.entrypoints.grpc.inventory_check import Finding, check_inventory
@@ -46,9 +47,10 @@ def serve(host: str, port: int, tls_certificate: Path | None, tls_key: Path | No
     `events create` and `events import` on the same directory put events on sale.
     """
     config = load_environment()
+    tls = _tls(tls_certificate, tls_key)
     configure_process_logs(config, "inventory")
     check_port(host, port)
-    uvloop.run(run_inventory(config, host, port, _tls(tls_certificate, tls_key)))
+    uvloop.run(run_inventory(config, host, port, tls))
 
 
 def _tls(certificate: Path | None, key: Path | None) -> tuple[bytes, bytes] | None:
@@ -56,7 +58,7 @@ def _tls(certificate: Path | None, key: Path | None) -> tuple[bytes, bytes] | No
         if certificate is not key:
             raise click.UsageError("--tls-certificate and --tls-key go together")
         return None
-    return read_pem(key), read_pem(certificate)
+    return read_key_pair(certificate, key)
 
 
 @inventory.command()
@@ -76,6 +78,8 @@ def check(address: str, event_id: str, timeout: int, ca: Path | None) -> None:
 
     It takes a quarter of a minute and four seats, and other buyers would disturb it.
     """
+    if ca is not None and plain_text_host(address) is not None:
+        raise click.UsageError("--ca needs TLS, which the address does not ask for: grpcs://host:port does")
     findings = asyncio.run(_check(address, EventId(event_id), timeout / 1000, ca))
     for finding in findings:
         click.echo(_line(finding))

@@ -15,7 +15,7 @@ from reservation_api.config import Config, load_environment
 from reservation_api.entrypoints.cli.welcome import welcome
 from reservation_api.entrypoints.processes.fleet import LIFELINE_OPTION, run_fleet
 from reservation_api.entrypoints.processes.port import PortUnavailableError, check_port
-from reservation_api.entrypoints.processes.serving import Role, run_process
+from reservation_api.entrypoints.processes.serving import Role, run_process, server_tls
 from reservation_api.telemetry.logs import configure_logs
 
 MAX_WORKERS = 64
@@ -79,10 +79,15 @@ async def _put_demo_on_sale(config: Config) -> None:
 
 
 def _check_ports(config: Config) -> None:
-    """Raise PortUnavailableError unless all that is to be listened on is free."""
+    """Raise PortUnavailableError unless all that is to be listened on is free, ConfigError unless TLS can be.
+
+    So a parent says what is wrong, and no child dies of it again and again.
+    """
     check_port(config.http.host, config.http.port)
     if config.grpc is not None:
         check_port(config.http.host, config.grpc.port)
+        if config.grpc.tls is not None:
+            server_tls(config.grpc.tls)
 
 
 def _without_a_grpc_port_that_is_taken(config: Config) -> Config:

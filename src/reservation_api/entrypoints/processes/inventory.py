@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from reservation_api.bootstrap import PURGE_BATCH_SIZE, InventoryService, open_inventory
 from reservation_api.config import Config
 from reservation_api.entrypoints.grpc.inventory_server import InventoryServer
-from reservation_api.entrypoints.processes.port import PortUnavailableError
+from reservation_api.entrypoints.processes.port import why_grpc_does_not_listen
 from reservation_api.entrypoints.processes.shutdown import Shutdown
 from reservation_api.entrypoints.workers.background import PURGE_PAUSE_SECONDS
 from reservation_api.entrypoints.workers.loops import Work, pause_until, run_loop
@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 async def run_inventory(config: Config, host: str, port: int, tls: tuple[bytes, bytes] | None = None) -> None:
     """Serve until asked to end, and delete what is over meanwhile; `tls` is key and certificate as PEM.
 
-    Raises StoreUnavailableError, PortUnavailableError.
+    Raises StoreUnavailableError, PortUnavailableError, or ConfigError if gRPC does not take the certificate.
     """
     shutdown = Shutdown(config.process.shutdown_seconds)
     shutdown.listen()
@@ -59,7 +59,7 @@ async def _server(
     try:
         await server.start(f"[{host}]:{port}" if ":" in host else f"{host}:{port}", tls)
     except RuntimeError as error:
-        raise PortUnavailableError(host, port, OSError(str(error))) from error
+        raise why_grpc_does_not_listen(address, error, by_tls=tls is not None) from error
     try:
         yield
     finally:

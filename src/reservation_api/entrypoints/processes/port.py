@@ -5,6 +5,13 @@ Servers share it by SO_REUSEPORT: a second service would start without a word, a
 
 import socket
 
+from reservation_api.config import ConfigError
+
+_CERTIFICATE_REFUSED = (
+    "gRPC does not take the certificate, its key or the authority, though they are sound:"
+    " it takes RSA, P-256, P-384, P-521 and Ed25519 keys, in PEM without a byte order mark"
+)
+
 
 class PortUnavailableError(Exception):
     """Nobody can listen there; the message says why."""
@@ -23,3 +30,15 @@ def check_port(host: str, port: int) -> None:
             probe.bind((host, port))
     except OSError as error:
         raise PortUnavailableError(host, port, error) from error
+
+
+def why_grpc_does_not_listen(address: tuple[str, int], error: RuntimeError, *, by_tls: bool) -> Exception:
+    """Return what to raise: gRPC blames the port for a certificate that it does not take, too."""
+    unavailable = PortUnavailableError(*address, OSError(str(error)))
+    if not by_tls:
+        return unavailable
+    try:
+        check_port(*address)
+    except PortUnavailableError:
+        return unavailable
+    return ConfigError([_CERTIFICATE_REFUSED])

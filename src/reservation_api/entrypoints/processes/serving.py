@@ -11,7 +11,7 @@ from typing import Protocol
 
 from reservation_api.application.health import Readiness
 from reservation_api.application.relay import FastRelay
-from reservation_api.bootstrap import Service, build, read_pem
+from reservation_api.bootstrap import Service, build, read_authorities, read_key_pair
 from reservation_api.config import Config
 from reservation_api.config.tree import GrpcTlsConfig
 from reservation_api.entrypoints.grpc.reservation_server import (
@@ -22,7 +22,7 @@ from reservation_api.entrypoints.grpc.reservation_server import (
 from reservation_api.entrypoints.http.app import Api
 from reservation_api.entrypoints.http.granian_server import HttpServer
 from reservation_api.entrypoints.processes.lifeline import watch_lifeline
-from reservation_api.entrypoints.processes.port import PortUnavailableError
+from reservation_api.entrypoints.processes.port import PortUnavailableError, why_grpc_does_not_listen
 from reservation_api.entrypoints.processes.shutdown import Shutdown
 from reservation_api.entrypoints.workers.background import run_background
 from reservation_api.entrypoints.workers.loops import keep_running, pause_until
@@ -141,7 +141,7 @@ async def _grpc(service: Service, shutdown: Shutdown, *, shares_port: bool) -> A
     try:
         await server.start()
     except RuntimeError as error:
-        raise PortUnavailableError(host, grpc.port, OSError(str(error))) from error
+        raise why_grpc_does_not_listen((host, grpc.port), error, by_tls=tls is not None) from error
     try:
         yield
     finally:
@@ -151,8 +151,9 @@ async def _grpc(service: Service, shutdown: Shutdown, *, shares_port: bool) -> A
 
 def server_tls(config: GrpcTlsConfig) -> ServerTls:
     """Read the files; raises ConfigError."""
-    authority = None if config.client_ca_file is None else read_pem(config.client_ca_file)
-    return ServerTls(read_pem(config.certificate_file), read_pem(config.key_file), authority)
+    key, certificate_chain = read_key_pair(config.certificate_file, config.key_file)
+    authority = None if config.client_ca_file is None else read_authorities(config.client_ca_file)
+    return ServerTls(certificate_chain, key, authority)
 
 
 @asynccontextmanager
