@@ -5,7 +5,7 @@ RUN := .venv/bin/
 export UV_PYTHON_DOWNLOADS = never
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast test-infra check format documents bench clean
+.PHONY: help run test test-fast test-infra check format documents protos bench clean
 
 help: ## Print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,7 @@ check: .venv/.synced ## Formatting, lint, types, generated files
 	$(RUN)mypy
 	$(RUN)reservation-api openapi --check docs/openapi.json
 	$(RUN)reservation-api schemas --check docs/events
+	$(RUN)python scripts/generate_proto.py --check
 
 format: .venv/.synced ## Format and fix what a tool can fix
 	$(RUN)ruff check --fix --quiet . || true
@@ -45,6 +46,9 @@ format: .venv/.synced ## Format and fix what a tool can fix
 documents: .venv/.synced ## Write docs/openapi.json and docs/events from the code's own types
 	$(RUN)reservation-api openapi > docs/openapi.json
 	$(RUN)reservation-api schemas --write docs/events
+
+protos: .venv/.synced ## Write src/reservation_proto from proto/
+	$(RUN)python scripts/generate_proto.py
 
 bench: .venv/.synced ## CPU per request on this machine; writes bench/results/
 	$(RUN)python -m bench.report

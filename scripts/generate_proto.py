@@ -1,4 +1,4 @@
-"""Write the Python modules of proto/ into src/reservation_proto: `python scripts/generate_proto.py`.
+"""Write the Python modules of proto/ into src/reservation_proto (`make protos`), or `--check` that they are.
 
 protoc makes modules import each other by their place in proto/ (`from common.v1 import types_pb2`); they
 are rewritten to import by their place in the package, so that nothing has to be put on the path. Only
@@ -49,17 +49,34 @@ def _run_protoc(folder: str) -> None:
         raise RuntimeError("protoc refuses these files; what it says stands above")
 
 
-def main() -> None:
+def outdated() -> list[str]:
+    """Name the package's files that are missing, too many, or not what would be generated."""
+    expected = generated()
+    found = {
+        path.relative_to(TARGET).as_posix(): path.read_text()
+        for path in TARGET.rglob("*.py*")
+        if "__pycache__" not in path.parts
+    }
+    return sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
+
+
+def write() -> None:
     """Replace the package's files."""
     files = generated()
-    for path in sorted(TARGET.rglob("*.py*")):
-        if path.relative_to(TARGET).as_posix() not in files and "__pycache__" not in path.parts:
-            path.unlink()
-    for name, text in files.items():
+    for name in outdated():
         path = TARGET / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    sys.stdout.write(f"{len(files)} files in {TARGET.relative_to(ROOT)}\n")
+        path.unlink(missing_ok=True)
+        if name in files:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(files[name])
+
+
+def main() -> None:
+    """Write, or check and exit with 1 if there would be anything to write."""
+    if sys.argv[1:] == ["--check"]:
+        names = outdated()
+        sys.exit(f"run `make protos`: {', '.join(names)}" if names else 0)
+    write()
 
 
 if __name__ == "__main__":

@@ -1,22 +1,37 @@
 """The generated messages are those of proto/, and can be imported from anywhere."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from scripts.generate_proto import TARGET, generated
+from scripts.generate_proto import ROOT, TARGET, generated, outdated
 
 
 def test_the_committed_modules_are_the_generated_ones() -> None:
-    committed = {
-        path.relative_to(TARGET).as_posix(): path.read_text()
-        for path in sorted(TARGET.rglob("*.py*"))
-        if "__pycache__" not in path.parts
-    }
-    expected = dict(generated())
-    assert committed.keys() == expected.keys(), "run `python scripts/generate_proto.py`"
-    for name, text in expected.items():
-        assert committed[name] == text, f"{name}: run `python scripts/generate_proto.py`"
+    assert outdated() == [], "run `make protos`"
+
+
+def test_a_check_names_what_is_not_current_and_writing_makes_it_so(tmp_path: Path) -> None:
+    for folder in ("scripts", "proto", "src/reservation_proto"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    package = tmp_path / "src" / "reservation_proto"
+
+    def run(*arguments: str) -> tuple[int, str]:
+        script = str(tmp_path / "scripts" / "generate_proto.py")
+        done = subprocess.run(
+            [sys.executable, script, *arguments], capture_output=True, text=True, check=False
+        )
+        return done.returncode, done.stderr.strip()
+
+    assert run("--check") == (0, "")
+    (package / "common" / "v1" / "types_pb2.py").unlink()
+    (package / "common" / "v1" / "errors_pb2.pyi").write_text("changed")
+    (package / "left_pb2.py").write_text("over")
+    stale = "common/v1/errors_pb2.pyi, common/v1/types_pb2.py, left_pb2.py"
+    assert run("--check") == (1, f"run `make protos`: {stale}")
+    assert run() == (0, "")
+    assert run("--check") == (0, "")
 
 
 def test_generating_twice_gives_the_same() -> None:
