@@ -190,10 +190,9 @@ TLS_FILES = (
                 *("ftp://inventory:9090", "grpcs://inventory", "::1:9090", "http://u:p@inventory:9090"),
             ],
         ),
-        ("APP_PAYMENT_TIMELIMITER_TIMEOUT_DURATION_MILLISECONDS", ["9", "10001", "0.5"]),
         *(
             (f"{prefix}{name}", bad)
-            for prefix in ("APP_INVENTORY_", "APP_STORE_", "APP_EVENTBUS_")
+            for prefix in ("APP_INVENTORY_", "APP_PAYMENT_", "APP_STORE_", "APP_EVENTBUS_")
             for name, bad in GUARD_BOUNDS
         ),
         ("SQS_ENDPOINT", ["localhost:4566"]),

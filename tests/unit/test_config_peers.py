@@ -14,7 +14,7 @@ from reservation_api.adapters.resilience.settings import (
 from reservation_api.config.kinds import Address, plain_text_host
 from reservation_api.config.loading import load
 from reservation_api.config.settings import DEV_DEFAULTS
-from reservation_api.config.tree import ConfigError, GrpcConfig, InventoryConfig, PaymentConfig
+from reservation_api.config.tree import ConfigError, GrpcConfig, InventoryConfig
 
 INVENTORY = {"INVENTORY_GRPC_ADDRESS": "inventory:9090"}
 PAYMENT = {"PAYMENT_GRPC_ADDRESS": "payment:9090"}
@@ -96,9 +96,19 @@ def test_every_setting_of_the_inventory_reaches_the_tree() -> None:
 
 
 def test_the_payment_service_is_called_with_a_time_limit_of_its_own() -> None:
-    assert load(PAYMENT).payment == PaymentConfig("payment:9090", 0.25)
-    name = "APP_PAYMENT_TIMELIMITER_TIMEOUT_DURATION_MILLISECONDS"
-    assert load({**PAYMENT, name: "900"}).payment == PaymentConfig("payment:9090", 0.9)
+    payment = load(PAYMENT).payment
+    assert payment is not None
+    assert (payment.address, payment.timeout_seconds, payment.ca_file) == ("payment:9090", 0.25, None)
+    changed = load(
+        {
+            **PAYMENT,
+            "APP_PAYMENT_TIMELIMITER_TIMEOUT_DURATION_MILLISECONDS": "900",
+            "APP_PAYMENT_CIRCUITBREAKER_SLIDING_WINDOW_SIZE": "7",
+        }
+    ).payment
+    assert changed is not None
+    assert changed.timeout_seconds == 0.9
+    assert changed.guard.circuit_breaker.sliding_window_size == 7
 
 
 def test_profile_prod_is_content_with_a_payment_service() -> None:

@@ -13,6 +13,7 @@ from reservation_api.adapters.grpc_inventory.peer import GrpcPeer, PeerSettings
 from reservation_api.adapters.grpc_payment.verifier import GrpcPaymentVerifier
 from reservation_api.adapters.resilience.circuit_breaker import CircuitBreaker
 from reservation_api.adapters.resilience.inventory import GuardedInventory
+from reservation_api.adapters.resilience.payments import GuardedPaymentVerifier
 from reservation_api.adapters.resilience.retry_budget import RetryBudget
 from reservation_api.adapters.resilience.settings import RetryBudgetSettings
 from reservation_api.adapters.system_clock import SystemClock
@@ -43,8 +44,8 @@ class Peers:
 def open_peers(config: Config) -> Peers:
     """Raise ConfigError for an address that is none."""
     inventory, breakers, closers = told(lambda: _open_inventory(config.inventory))
-    payments, closer = told(lambda: _open_payments(config.payment))
-    return Peers(inventory, payments, breakers, [*closers, *closer])
+    payments, more_breakers, more_closers = told(lambda: _open_payments(config.payment))
+    return Peers(inventory, payments, [*breakers, *more_breakers], [*closers, *more_closers])
 
 
 def connect_inventory(
@@ -68,13 +69,16 @@ def _open_inventory(
     return GuardedInventory(inventory, admission), [admission.breaker], [inventory.close]
 
 
-def _open_payments(config: PaymentConfig | None) -> tuple[PaymentVerifier, list[Close]]:
+def _open_payments(
+    config: PaymentConfig | None,
+) -> tuple[PaymentVerifier, list[CircuitBreaker], list[Close]]:
     if config is None:
-        return TrustingPaymentVerifier(), []
-    budget = RetryBudget("payment", RetryBudgetSettings())
+        return TrustingPaymentVerifier(), [], []
+    budget = RetryBudget("payment", RetryBudgetSettings(**asdict(config.guard.retry)))
     settings = PeerSettings(config.timeout_seconds, root_certificates=_authorities(config.ca_file))
     payments = GrpcPaymentVerifier(_BudgetedPeer(config.address, settings, budget))
-    return payments, [payments.close]
+    admission = open_admission("payment", config.guard)
+    return GuardedPaymentVerifier(payments, admission), [admission.breaker], [payments.close]
 
 
 def _authorities(ca_file: Path | None) -> bytes | None:

@@ -23,6 +23,7 @@ from reservation_api.application.queries import Queries
 from reservation_api.application.recover import Recover
 from reservation_api.application.relay import FastRelay, Relay
 from reservation_api.application.use_cases import UseCases
+from reservation_api.bootstrap.aws import open_aws
 from reservation_api.bootstrap.checks import check_breakers
 from reservation_api.bootstrap.embedded import open_embedded
 from reservation_api.bootstrap.identity import open_identity
@@ -103,9 +104,7 @@ def build(config: Config, clock: Clock | None = None) -> Service:
     clock = clock or SystemClock()
     identity = open_identity(config.identity, clock)
     peers = open_peers(config)
-    if config.aws is not None:
-        raise ConfigError(["the AWS runtime is not part of this release: unset APP_DYNAMODB_TABLES_*"])
-    runtime = open_embedded(config, clock)
+    runtime = open_embedded(config, clock) if config.aws is None else open_aws(config.aws, config.hold, clock)
     parts = _Parts(runtime, clock, _inventory(peers.inventory, runtime), peers.payments)
     circle = _circle(parts)
     offer = circle.fast_relay.offer

@@ -34,6 +34,7 @@ class Guarded:
 
 
 INVENTORY_GUARD = Guarded("APP_INVENTORY_", "the inventory", 250, 500, explains=True)
+PAYMENT_GUARD = Guarded("APP_PAYMENT_", "the payment service", 250, 500)
 STORE_GUARD = Guarded("APP_STORE_", "DynamoDB", 1_000, 500)
 EVENT_BUS_GUARD = Guarded("APP_EVENTBUS_", "EventBridge", 3_000, 64)
 """A batch of ten events has no client that waits for it."""

@@ -2,17 +2,21 @@
 
 from collections.abc import Iterator
 
-from reservation_api.config.guards import INVENTORY_GUARD, TRUE, guard_of, time_limit_of
+from reservation_api.config.guards import INVENTORY_GUARD, PAYMENT_GUARD, TRUE, guard_of, time_limit_of
 from reservation_api.config.kinds import is_loopback, plain_text_host
 from reservation_api.config.tree import PROD, GrpcConfig, GrpcTlsConfig, InventoryConfig, PaymentConfig
 from reservation_api.config.values import Values
 
 _INVENTORY_CA = "APP_INVENTORY_TLS_CA_FILE"
+_PAYMENT_PREFIXES = tuple(
+    f"{PAYMENT_GUARD.prefix}{family}_"
+    for family in ("TIMELIMITER", "TLS", "CIRCUITBREAKER", "BULKHEAD", "RETRY")
+)
 _PAYMENT_CA = "APP_PAYMENT_TLS_CA_FILE"
 _PEERS = (
     ("INVENTORY_GRPC_ADDRESS", INVENTORY_GUARD.prefix, _INVENTORY_CA),
     # APP_PAYMENT_VERIFIER is no setting of this peer: it is what there is without one.
-    ("PAYMENT_GRPC_ADDRESS", ("APP_PAYMENT_TIMELIMITER_", "APP_PAYMENT_TLS_"), _PAYMENT_CA),
+    ("PAYMENT_GRPC_ADDRESS", _PAYMENT_PREFIXES, _PAYMENT_CA),
 )
 """Each address, how the names of what goes with it begin, and the authority that only TLS asks for."""
 _SERVER = "APP_GRPC_"
@@ -45,8 +49,12 @@ def payment_of(values: Values) -> PaymentConfig | None:
     address = values.get("PAYMENT_GRPC_ADDRESS")
     if address is None:
         return None
-    milliseconds = values.get("APP_PAYMENT_TIMELIMITER_TIMEOUT_DURATION_MILLISECONDS")
-    return PaymentConfig(address, milliseconds / 1000, values.get(_PAYMENT_CA))
+    return PaymentConfig(
+        address,
+        time_limit_of(values, PAYMENT_GUARD),
+        guard_of(values, PAYMENT_GUARD),
+        values.get(_PAYMENT_CA),
+    )
 
 
 def peer_faults(values: Values) -> Iterator[str]:

@@ -2,7 +2,13 @@
 
 from collections.abc import Mapping
 
-from reservation_api.config.guards import EVENT_BUS_GUARD, INVENTORY_GUARD, STORE_GUARD, guard_settings
+from reservation_api.config.guards import (
+    EVENT_BUS_GUARD,
+    INVENTORY_GUARD,
+    PAYMENT_GUARD,
+    STORE_GUARD,
+    guard_settings,
+)
 from reservation_api.config.kinds import (
     Address,
     Anything,
@@ -159,12 +165,7 @@ GRPC = (
 PAYMENT = (
     Setting("PAYMENT_GRPC_ADDRESS", Address(), "The payment service, which says what is paid for."),
     Setting("APP_PAYMENT_TLS_CA_FILE", File(), "Who signs its certificate, instead of public authorities."),
-    Setting(
-        "APP_PAYMENT_TIMELIMITER_TIMEOUT_DURATION_MILLISECONDS",
-        WholeNumber(10, 10_000),
-        "How long it may take to answer, a second try included.",
-        "250",
-    ),
+    *guard_settings(PAYMENT_GUARD),
 )
 
 INVENTORY = (

@@ -209,6 +209,7 @@ class PaymentConfig:
 
     address: str
     timeout_seconds: float
+    guard: GuardConfig
     ca_file: Path | None = None
     """None: public authorities."""
 
