@@ -4,6 +4,7 @@ with between(ministack.url) as aws:
     aws.answers("PutEvents", refusal("ThrottlingException"))     # the next call; then as before
     aws.answers_always("StartReplay", refusal("AccessDeniedException"))
     aws.loses_answers("DeleteMessageBatch")                      # it is done, and nobody hears of it
+    aws.rewrites["ReceiveMessage"] = {"VisibilityTimeout": 0}    # passed on with this instead
     aws.operations()                                             # what was called, in order
 
 Without an upstream it knows only the answers that it was told.
@@ -53,8 +54,10 @@ class AwsBetween:
     calls: list[Call] = field(default_factory=list)
     next_replies: dict[str, deque[Reply]] = field(default_factory=lambda: defaultdict(deque))
     replies: dict[str, Answer] = field(default_factory=dict)
+    rewrites: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     lost: set[str] = field(default_factory=set)
     held: dict[str, Event] = field(default_factory=dict)
+    dropped: list[Event] = field(default_factory=list)
 
     def answers(self, operation: str, *replies: Reply) -> None:
         """Answer the next calls so."""
@@ -73,6 +76,11 @@ class AwsBetween:
         self.held[operation] = Event()
         return self.held[operation]
 
+    def drops_held(self, operation: str) -> None:
+        """End the calls that are kept waiting without passing them on, and keep no more of them."""
+        self.dropped.append(self.held[operation])
+        self.held.pop(operation).set()
+
     def operations(self) -> list[str]:
         return [call.operation for call in self.calls]
 
@@ -82,8 +90,10 @@ class AwsBetween:
     def reply_to(self, call: Call) -> Reply | None:
         """None: ask upstream."""
         self.calls.append(call)
-        if call.operation in self.held:
-            self.held[call.operation].wait(LONGEST_HOLD_SECONDS)
+        if (held := self.held.get(call.operation)) is not None:
+            held.wait(LONGEST_HOLD_SECONDS)
+            if held in self.dropped:
+                return refusal("Dropped")
         if self.next_replies[call.operation]:
             return self.next_replies[call.operation].popleft()
         always = self.replies.get(call.operation)
@@ -119,6 +129,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["content-length"]))
         operation = self.headers["x-amz-target"].rpartition(".")[2]
         reply = state.reply_to(Call(operation, json.loads(body)))
+        if operation in state.rewrites:
+            body = json.dumps({**json.loads(body), **state.rewrites[operation]}).encode()
         if reply is not None:
             status, answer = reply.status, json.dumps(reply.body).encode()
         else:
@@ -135,7 +147,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _ask(self, upstream: str, body: bytes) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection(urlsplit(upstream).netloc, timeout=LONGEST_HOLD_SECONDS)
         try:
-            connection.request("POST", "/", body, dict(self.headers.items()))
+            headers = {**dict(self.headers.items()), "content-length": str(len(body))}
+            connection.request("POST", "/", body, headers)
             response = connection.getresponse()
             return response.status, response.read()
         finally:

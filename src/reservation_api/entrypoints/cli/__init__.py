@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 failed, 2 used or configured wrongly; 130 and 143 when a s
 
 import click
 
+from reservation_api.entrypoints.cli.consume import consume
 from reservation_api.entrypoints.cli.documents import config, openapi, schemas
 from reservation_api.entrypoints.cli.events import events
 from reservation_api.entrypoints.cli.faults import ReadableFaults
@@ -23,5 +24,5 @@ def main() -> None:
     """
 
 
-for command in (serve, worker, dev, token, events, outbox, inventory, config, openapi, schemas):
+for command in (serve, worker, dev, consume, token, events, outbox, inventory, config, openapi, schemas):
     main.add_command(command)

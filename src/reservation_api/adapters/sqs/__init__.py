@@ -1,0 +1,1 @@
+"""Messages of an SQS queue."""
