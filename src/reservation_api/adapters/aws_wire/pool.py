@@ -22,6 +22,8 @@ from reservation_api.adapters.aws_wire.slots import Slots
 
 _EARLIEST_RETIREMENT: Final = 0.9
 """Of the greatest age: connections of one busy second shall not all be replaced in one second."""
+_LEAST_SECONDS: Final = 0.01
+"""A request that nobody would hear the reply of is not sent: not sent is better than not known."""
 _CLOSING_SECONDS: Final = 1.0
 """For the event loop to let go of sockets, beyond the calls' own time limit."""
 
@@ -70,11 +72,11 @@ class Pool:
 
         Raises NotSentError, ReplyLostError.
         """
+        self._refuse_if_closed()
         if not self._slots.try_take():
             await self._wait_for_a_slot(ends_at)
         try:
-            if self.is_closed:
-                raise NotSentError("the client is closed")
+            self._refuse_if_closed()  # while this call waited
             connection = self._take_idle() or await self._connect(ends_at)
             try:
                 reply = await connection.exchange(request, _time_left(self._settings.read_seconds, ends_at))
@@ -100,6 +102,10 @@ class Pool:
         except TimeoutError:
             for connection in list(self._open):
                 connection.abort()
+
+    def _refuse_if_closed(self) -> None:
+        if self.is_closed:
+            raise NotSentError("the client is closed")
 
     async def _wait_for_a_slot(self, ends_at: float) -> None:
         if not await self._slots.take(ends_at - asyncio.get_running_loop().time()):
@@ -169,7 +175,7 @@ class Pool:
 
 
 def _time_left(seconds: float, ends_at: float) -> float:
-    left = min(seconds, ends_at - asyncio.get_running_loop().time())
-    if left <= 0:
+    left = ends_at - asyncio.get_running_loop().time()
+    if left < _LEAST_SECONDS:
         raise NotSentError("no time is left")
-    return left
+    return min(seconds, left)
