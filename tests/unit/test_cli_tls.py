@@ -1,5 +1,6 @@
 """TLS that can not be is said before anything starts: by a sentence, and never as a port's fault."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,9 @@ def test_serving_the_inventory_refuses_a_key_of_another_certificate(
 def test_a_served_inventory_has_both_certificate_and_key_or_neither(
     cli: Cli, mismatched: tuple[str, str], option: str
 ) -> None:
-    result = cli.run("inventory", "serve", option, mismatched[0], code=2)
+    with socket.create_server((HOST, 0)) as taken:  # so that no server starts, whatever is broken
+        port = str(taken.getsockname()[1])
+        result = cli.run("inventory", "serve", "--port", port, option, mismatched[0], code=2)
     assert "--tls-certificate and --tls-key go together" in result.stderr
 
 
