@@ -88,6 +88,20 @@ run "the_documents_peak_warms_what_needs_it" {
   }
 }
 
+run "the_lesser_number_is_a_new_tables" {
+  command = plan
+
+  variables {
+    planned_requests_per_second = 20000
+    request_mix                 = { hold = 0, refused_hold = 0, confirm = 0, cancel = 0, extend = 0, get = 100, list = 0 }
+  }
+
+  assert {
+    condition     = aws_dynamodb_table.this["reservations"].warm_throughput[0].read_units_per_second == 20000 && aws_dynamodb_table.this["reservations"].warm_throughput[0].write_units_per_second == 4000
+    error_message = "DynamoDB takes no less than a new table has."
+  }
+}
+
 run "indexes_are_warmed_like_tables" {
   command = apply
 

@@ -136,8 +136,9 @@ run "protection_may_be_asked_for_by_name" {
   }
 }
 
+# Applied, against the mock: a replica has computed values, so a plan does not know the set of them.
 run "replicas_are_protected_like_the_table" {
-  command = plan
+  command = apply
 
   variables {
     replica_regions = ["ap-northeast-1"]
@@ -146,6 +147,11 @@ run "replicas_are_protected_like_the_table" {
   assert {
     condition     = alltrue([for table in aws_dynamodb_table.this : table.stream_enabled && table.stream_view_type == "NEW_AND_OLD_IMAGES"])
     error_message = "A global table copies by its stream."
+  }
+
+  assert {
+    condition     = alltrue([for table in aws_dynamodb_table.this : jsonencode([for replica in table.replica : [replica.region_name, replica.deletion_protection_enabled, replica.point_in_time_recovery, replica.propagate_tags]]) == jsonencode([["ap-northeast-1", true, true, true]])])
+    error_message = "A replica is protected, recoverable and tagged like its table."
   }
 
   assert {
