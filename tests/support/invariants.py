@@ -10,7 +10,7 @@ from tests.support.runtimes import World
 from reservation_api.application.command import IDEMPOTENCY_SECONDS
 from reservation_api.domain.events import SOURCE
 from reservation_api.domain.reservation import Reservation, Status
-from reservation_api.domain.values import EventId, OutboxId
+from reservation_api.domain.values import EventId, OutboxId, from_iso
 from reservation_api.ports.inventory import Inventory
 from reservation_api.ports.outbox import OutboxType
 
@@ -85,16 +85,25 @@ def _check_events_not_lost(world: World) -> None:
 
 
 def _check_keys_took_effect_once(world: World) -> None:
-    """Invariant 4, for holds: two of one key are at least 5 minutes apart."""
+    """Invariant 4, for holds: two of one key are at least 5 minutes apart, from commit to commit."""
+    committed_at = _hold_commits(world)
     by_key: defaultdict[str, list[datetime]] = defaultdict(list)
     for reservation in world.reservations:
         if reservation.status is not Status.ABANDONED:
-            by_key[reservation.record_key].append(reservation.created_at)
-    for created in by_key.values():
-        created.sort()
-        for earlier, later in pairwise(created):
+            by_key[reservation.record_key].append(committed_at[reservation.reservation_id])
+    for committed in by_key.values():
+        committed.sort()
+        for earlier, later in pairwise(committed):
             apart = later - earlier
             assert apart >= timedelta(seconds=IDEMPOTENCY_SECONDS), f"invariant 4: {apart} apart"
+
+
+def _hold_commits(world: World) -> dict[str, datetime]:
+    """When each hold was committed, by its event: a retried one began before, with the inventory's."""
+    created = OutboxType.RESERVATION_CREATED
+    details = [json.loads(entry.payload) for entry in world.outbox if entry.type is created]
+    details += [json.loads(event.detail) for event in world.published if event.detail_type == created]
+    return {detail["reservation_id"]: from_iso(detail["occurred_at"]) for detail in details}
 
 
 def _check_intents_are_recoverable(world: World) -> None:
