@@ -185,7 +185,7 @@ class FixedCredentials:
     def __init__(self, credentials: AwsCredentials | None = None) -> None:
         self.credentials = credentials or AwsCredentials("AKIDEXAMPLE", "a-secret")
 
-    def current(self) -> AwsCredentials:
+    def current(self) -> AwsCredentials | None:
         return self.credentials
 
     async def wait(self) -> AwsCredentials:

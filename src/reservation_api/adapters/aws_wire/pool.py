@@ -142,8 +142,9 @@ class Pool:
         except (OSError, UnicodeError) as error:  # addresses and certificates; a host name that can be none
             raise NotSentError(f"not connected: {error}") from error
         finally:
-            if not connection.retires_at:
-                self._give_up(connection)
+            if not connection.retires_at:  # not connected, or for nobody any more
+                connection.abort()
+                self._forget(connection)  # uvloop does not say that a cancelled one is lost
         return connection
 
     async def _make(self, connection: Connection) -> None:
@@ -153,13 +154,6 @@ class Pool:
         share = random.uniform(_EARLIEST_RETIREMENT, 1)  # noqa: S311 (spreads load)
         connection.retires_at = loop.time() + share * self._settings.max_age_seconds
         self.opened += 1
-
-    def _give_up(self, connection: Connection) -> None:
-        """Close what was not connected in time, or was connected for nobody any more."""
-        if connection.is_usable:
-            connection.abort()
-        else:
-            self._forget(connection)
 
     def _forget(self, connection: Connection) -> None:
         """Hear that a connection is gone."""
