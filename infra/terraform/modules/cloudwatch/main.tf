@@ -372,18 +372,3 @@ locals {
     metrics        = var.metrics
   })
 }
-
-resource "aws_ssm_parameter" "collector" {
-  name        = "/${var.env}/reservation/otel-collector"
-  description = "Configuration of the OpenTelemetry collector: AOT_CONFIG_CONTENT of ADOT, or --config=env:... of contrib."
-  type        = "String"
-  value       = local.collector_config
-  tags        = var.tags
-
-  lifecycle {
-    precondition {
-      condition     = length(local.collector_config) <= 4096
-      error_message = "The collector's configuration has ${length(local.collector_config)} characters; a standard parameter holds 4096."
-    }
-  }
-}

@@ -14,13 +14,8 @@ output "log_groups" {
 }
 
 output "collector_config" {
-  description = "The collector's configuration."
+  description = "The collector's configuration, no secret: AOT_CONFIG_CONTENT of ADOT, or --config=env:NAME of contrib."
   value       = local.collector_config
-}
-
-output "collector_parameter" {
-  description = "The parameter that holds it."
-  value       = { name = aws_ssm_parameter.collector.name, arn = aws_ssm_parameter.collector.arn }
 }
 
 output "collector_policy" {

@@ -165,24 +165,9 @@ run "the_collector_writes_the_documents_metrics_and_no_others" {
   }
 
   assert {
-    condition     = aws_ssm_parameter.collector.name == "/traffic-tacos/reservation/otel-collector" && aws_ssm_parameter.collector.type == "String" && aws_ssm_parameter.collector.value == output.collector_config
-    error_message = "The parameter holds it."
-  }
-
-  assert {
     condition     = jsondecode(output.collector_policy).Statement[0].Resource == "arn:aws:logs:ap-northeast-2:111122223333:log-group:/aws/ecs/reservation-api/metrics:*"
     error_message = "A collector with a role of its own writes there and nowhere else."
   }
-}
-
-run "a_configuration_too_long_for_its_parameter_is_said" {
-  command = plan
-
-  variables {
-    metrics = { http_errors = join("", [for _ in range(1000) : "xxx"]) }
-  }
-
-  expect_failures = [aws_ssm_parameter.collector]
 }
 
 run "metrics_may_have_other_names" {
