@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from tests.support.faults import DECLINED, Fault
-from tests.support.runtimes import RUNTIMES, Runtime
+from tests.support.runtimes import EVERY_CASE, UNDER_FAULTS, Runtime
 from tests.support.simulation import SEATS, Faults, Simulation
 
 from reservation_api.ports.outbox import OutboxType
@@ -27,6 +27,7 @@ EXTENSIONS = [5, 60, 300]
 PASSING_SECONDS = [0.001, 1.0, 1.0, 6.0, 6.0, 31.0, 59.0, 62.0, 119.0, 299.0, 311.0]
 MAX_CALLS = 6
 """No command makes more port calls than this without a race."""
+HISTORIES = [(name, seed) for name in UNDER_FAULTS for seed in range(20 if name in EVERY_CASE else 3)]
 
 at = st.sampled_from(PROCESSES)
 pick = st.sampled_from(PICKS)
@@ -109,15 +110,15 @@ class Reservations(RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("name", RUNTIMES)
+@pytest.mark.parametrize("name", UNDER_FAULTS)
 def test_invariants_hold_in_short_histories_that_shrink(name: str) -> None:
     class OnRuntime(Reservations):
-        runtime = staticmethod(RUNTIMES[name])
+        runtime = staticmethod(UNDER_FAULTS[name])
 
     run_state_machine_as_test(
         OnRuntime,
         settings=settings(
-            max_examples=100,
+            max_examples=100 if name in EVERY_CASE else 15,
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),
@@ -125,11 +126,10 @@ def test_invariants_hold_in_short_histories_that_shrink(name: str) -> None:
     )
 
 
-@pytest.mark.parametrize("seed", range(20))
-@pytest.mark.parametrize("name", RUNTIMES)
+@pytest.mark.parametrize(("name", "seed"), HISTORIES)
 def test_invariants_hold_in_long_histories(name: str, seed: int) -> None:
     chance = random.Random(seed)
-    simulation = Simulation(RUNTIMES[name])
+    simulation = Simulation(UNDER_FAULTS[name])
     try:
         for _ in range(250):
             _something_happens(simulation, chance)

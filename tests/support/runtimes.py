@@ -3,11 +3,20 @@
 A later adapter registers itself here, and every contract, race and fault test runs over it too.
 """
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tests.support.dynamodb import Tables, empty_tables, opened_client
+from tests.support.dynamodb_faults import BehindIndexes, BusyTables, LaggingIndexes, at_once
+
+from reservation_api.adapters.dynamodb.calls import DynamoDb
+from reservation_api.adapters.dynamodb.outbox import DynamoDbOutbox
+from reservation_api.adapters.dynamodb.read_model import DynamoDbReadModel
+from reservation_api.adapters.dynamodb.shards import StatusShards
+from reservation_api.adapters.dynamodb.store import DynamoDbReservationStore
 from reservation_api.adapters.sqlite.database import Database
 from reservation_api.adapters.sqlite.event_log import SqliteEventLog
 from reservation_api.adapters.sqlite.inventory import SqliteInventory
@@ -25,7 +34,7 @@ from reservation_api.adapters.sqlite.rows import (
 from reservation_api.adapters.sqlite.store import SqliteReservationStore
 from reservation_api.adapters.sqlite.venues import load_event
 from reservation_api.domain.order import Order
-from reservation_api.domain.reservation import Reservation
+from reservation_api.domain.reservation import HoldPolicy, Reservation
 from reservation_api.ports.clock import Clock
 from reservation_api.ports.event_bus import EventBus
 from reservation_api.ports.inventory import Inventory
@@ -120,4 +129,64 @@ def look_at_sqlite(database: Database) -> World:
         connection.close()
 
 
-RUNTIMES: dict[str, Runtime] = {"sqlite": sqlite_on_disk}
+@asynccontextmanager
+async def dynamodb(folder: Path) -> AsyncIterator[OpenProcess]:
+    """Four tables, and a file for inventory and bus; each process has connections of its own."""
+    tables = empty_tables("test")
+    async with AsyncExitStack() as stack:
+
+        def open_process(clock: Clock) -> Ports:
+            beside = sqlite_ports(_opened_file(folder, stack), clock)
+            return dynamodb_ports(DynamoDb(opened_client(stack)), tables, StatusShards(), beside)
+
+        yield open_process
+
+
+@asynccontextmanager
+async def dynamodb_under_load(folder: Path) -> AsyncIterator[OpenProcess]:
+    """At its worst: shards, indexes that lag, transactions that meet, batches left half done."""
+    tables, copies = empty_tables("test"), empty_tables("test-copies")
+    indexes = LaggingIndexes(tables.names, copies.names, lag=4)
+    async with AsyncExitStack() as stack:
+
+        def open_process(clock: Clock) -> Ports:
+            beside = sqlite_ports(_opened_file(folder, stack), clock)
+            caller = BusyTables(BehindIndexes(opened_client(stack), indexes))
+            return dynamodb_ports(DynamoDb(caller, at_once), tables, StatusShards(2), beside)
+
+        yield open_process
+
+
+def _opened_file(folder: Path, stack: AsyncExitStack) -> Database:
+    database = Database(folder / "reservations.db", "NORMAL")
+    stack.callback(database.close)
+    return database
+
+
+def dynamodb_ports(dynamodb: DynamoDb, tables: Tables, shards: StatusShards, beside: Ports) -> Ports:
+    """Return the ports on these tables, and the rest from beside them."""
+    names = tables.names
+
+    def look() -> World:
+        published = beside.look().published
+        return World(tables.reservations(), tables.orders(), tables.outbox(), published)
+
+    return replace(
+        beside,
+        store=DynamoDbReservationStore(dynamodb, names, shards, HoldPolicy().hold_seconds),
+        outbox=DynamoDbOutbox(dynamodb, names, shards),
+        read_model=DynamoDbReadModel(dynamodb, names),
+        look=look,
+    )
+
+
+RUNTIMES: dict[str, Runtime] = {
+    "sqlite": sqlite_on_disk,
+    "dynamodb": dynamodb,
+    "dynamodb under load": dynamodb_under_load,
+}
+UNDER_FAULTS = {name: RUNTIMES[name] for name in RUNTIMES if name != "dynamodb"}
+"""Those that the longest tests run over: a DynamoDB under load meets all that another one does."""
+EVERY_CASE = frozenset({"sqlite", os.environ.get("EVERY_CASE", "")})
+"""Of those, the ones that every case is tried on. The others take ten times as long, and are tried on some:
+`EVERY_CASE="dynamodb under load" pytest tests/integration/test_every_await.py` tries them on all."""

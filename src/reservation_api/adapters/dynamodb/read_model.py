@@ -53,8 +53,8 @@ class DynamoDbReadModel:
     ) -> Page[Reservation]:
         """Look through a user's entries for the page's; see the port.
 
-        Without a status, a row that has moved since its entry was written is shown as it is now: moves go to
-        later pages only, so it may be seen there once more, and is never missed.
+        Without a status, a row that has moved since its entry was written is shown as it is now. Moves go to
+        later pages only: it may be seen there once more, which is better than not at all.
         """
         if status is Status.ABANDONED:
             return Page([], None)
