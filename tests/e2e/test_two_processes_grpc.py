@@ -2,25 +2,17 @@
 
 import socket
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass
-from itertools import count
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import grpc
-import httpx
 import pytest
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from tests.support.processes import HOST, Running, free_port, run_command, running, wait_until
+from tests.support.processes import HOST, free_port, run_command, running, wait_until
+from tests.support.shops import BREAKER, EVENT, Shop, is_serving, open_shop
 
 pytestmark = pytest.mark.e2e
 
-EVENT = "evt_1"
 ROWS, SEATS_PER_ROW = 10, 20
 WAIT_SECONDS = 2
-BREAKER = "APP_INVENTORY_CIRCUITBREAKER"
 SETTINGS = {
     f"{BREAKER}_MINIMUM_NUMBER_OF_CALLS": "4",
     f"{BREAKER}_WAIT_DURATION_IN_OPEN_STATE_SECONDS": str(WAIT_SECONDS),
@@ -31,84 +23,11 @@ SETTINGS = {
 AT_ONCE_SECONDS = 1.5
 """Half the time limit: whoever is answered sooner did not wait for the inventory."""
 
-_keys = count(1)
-
-
-@dataclass
-class Shop:
-    """Three processes: an inventory with data of its own, a server, a worker."""
-
-    stack: ExitStack
-    inventory_port: int
-    inventory_data: Path
-    inventory: Running
-    server: Running
-    worker: Running
-    http: httpx.Client
-    statuses: set[int]
-
-    def hold(self, qty: int = 1, key: str | None = None) -> httpx.Response:
-        return self.post("/v1/reservations", {"event_id": EVENT, "qty": qty}, key)
-
-    def post(self, path: str, body: Mapping[str, Any], key: str | None = None) -> httpx.Response:
-        headers = {"Idempotency-Key": key or f"key-{next(_keys)}"}
-        return self._seen(self.http.post(path, json=body, headers=headers))
-
-    def get(self, path: str) -> httpx.Response:
-        return self._seen(self.http.get(path))
-
-    def free_seats(self) -> int:
-        answer = self.get(f"/v1/events/{EVENT}/availability").json()
-        available: int = answer["available"]
-        return available
-
-    def breaker(self) -> str:
-        health = self.get("/actuator/health")
-        assert health.status_code == 200
-        state: str = health.json()["components"]["circuitBreakers"]["details"]["inventory"]["state"]
-        return state
-
-    def start_inventory(self) -> None:
-        self.inventory = self.stack.enter_context(inventory_on(self.inventory_port, self.inventory_data))
-        wait_until(lambda: is_serving(self.inventory_port))
-
-    def _seen(self, response: httpx.Response) -> httpx.Response:
-        self.statuses.add(response.status_code)
-        return response
-
-
-def inventory_on(port: int, data_dir: Path) -> Any:
-    arguments = ["inventory", "serve", "--host", HOST, "--port", str(port)]
-    return running(arguments, data_dir=data_dir)
-
-
-def is_serving(port: int, service: str = "") -> bool:
-    """Ask a gRPC server for its health, on a connection of its own."""
-    with grpc.insecure_channel(f"{HOST}:{port}") as channel:
-        try:
-            answer = health_pb2_grpc.HealthStub(channel).Check(
-                health_pb2.HealthCheckRequest(service=service), timeout=2
-            )
-        except grpc.RpcError:
-            return False
-    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
-
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Iterator[Shop]:
-    port, data = free_port(), tmp_path / "inventory"
-    with ExitStack() as stack:
-        run_command(
-            *("events", "create", EVENT, "--section", f"A:{ROWS}x{SEATS_PER_ROW}:1000"),
-            environment={"APP_DATA_DIR": str(data)},
-        )
-        inventory = stack.enter_context(inventory_on(port, data))
-        settings = {**SETTINGS, "INVENTORY_GRPC_ADDRESS": f"{HOST}:{port}"}
-        server = stack.enter_context(running(["serve"], settings, data_dir=tmp_path / "service"))
-        worker = stack.enter_context(running(["worker"], settings, data_dir=tmp_path / "service"))
-        headers = server.bearer("alice", "reservation:ops")
-        http = stack.enter_context(httpx.Client(base_url=server.url, headers=headers, timeout=20))
-        yield Shop(stack, port, data, inventory, server, worker, http, set())
+    with open_shop(tmp_path, SETTINGS, rows=ROWS, seats_per_row=SEATS_PER_ROW) as opened:
+        yield opened
 
 
 def test_the_whole_way_of_a_seat_with_the_inventory_in_another_process(shop: Shop) -> None:
@@ -159,12 +78,9 @@ def test_an_inventory_that_is_killed_is_left_alone_and_taken_up_again_when_it_is
     wait_until(lambda: shop.hold(1, "later").status_code == 201)
     wait_until(lambda: shop.hold().status_code == 201 and shop.breaker() == "CLOSED")
     assert shop.post(confirm, {"payment_intent_id": "pi_1"}, "pay").status_code == 200
-    told = [line["message"] for line in shop.server.logs() if line["message"].startswith("circuit breaker")]
-    assert told[:2] == [
-        "circuit breaker inventory: CLOSED to OPEN",
-        "circuit breaker inventory: OPEN to HALF_OPEN",
-    ]
-    assert told[-1] == "circuit breaker inventory: HALF_OPEN to CLOSED"
+    moves = shop.breaker_moves()
+    assert moves[:2] == ["CLOSED to OPEN", "OPEN to HALF_OPEN"]
+    assert moves[-1] == "HALF_OPEN to CLOSED"
     assert {status for status in shop.statuses if status >= 500} == {503}
 
 

@@ -33,11 +33,16 @@ def wait_until_settled(environment: Mapping[str, str], seconds: float = START_SE
     wait_until(lambda: not left(), lambda: f"left: {left()}", seconds)
 
 
-async def check_settled_store(environment: Mapping[str, str], event_id: str) -> World:
-    """Check all invariants of a store on which nothing happens any more; return what is in it."""
+async def check_settled_store(
+    environment: Mapping[str, str], event_id: str, inventory_environment: Mapping[str, str] | None = None
+) -> World:
+    """Check all invariants of a store on which nothing happens any more; return what is in it.
+
+    Without an environment of its own, the inventory is in the same file.
+    """
     clock = SystemClock()
-    with _opened(environment) as database:
-        world = look_at_sqlite(database)
+    world = look(environment)
+    with _opened(inventory_environment or environment) as database:
         inventory = SqliteInventory(database, clock)
         await check_settled(world, clock.now(), inventory, event_id)
         counted = await inventory.status(EventId(event_id))
