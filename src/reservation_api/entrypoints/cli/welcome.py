@@ -1,6 +1,6 @@
 """What `dev` prints when it is ready: where to look, and lines to paste."""
 
-from reservation_api.bootstrap import Service
+from reservation_api.bootstrap import EmbeddedIssuer, Service
 
 TOKEN_SECONDS = 8 * 3600
 """A day's work."""
@@ -37,8 +37,21 @@ _ELSEWHERE = """
 Tokens come from {issuer}."""
 
 
-def welcome(service: Service) -> str:
-    """Return the text."""
+_ON_AWS = """
+On a stand-in for AWS at {url} (any credentials will do, Region ap-northeast-2):
+
+  aws --endpoint-url {url} dynamodb scan --table-name dev-reservation-reservations
+  aws --endpoint-url {url} sqs receive-message --queue-url {queue}
+"""
+
+
+def on_aws(url: str, queue: str) -> str:
+    """Return where to look on a stand-in for AWS."""
+    return _ON_AWS.format(url=url, queue=queue)
+
+
+def welcome(service: Service, issuer: EmbeddedIssuer | None = None) -> str:
+    """Return the text, with a token of the service's own issuer or this one."""
     http = service.config.http
     host = f"[{http.host}]" if ":" in http.host else http.host
     url = f"http://{host}:{http.port}"
@@ -47,13 +60,13 @@ def welcome(service: Service) -> str:
         url=url,
         grpc="none" if grpc is None else f"{host}:{grpc.port}",
         data_dir=service.config.store.data_dir.resolve(),
-        trial=_trial(service, url),
+        trial=_trial(service, issuer or service.issuer, url),
     )
 
 
-def _trial(service: Service, url: str) -> str:
-    if service.issuer is None:
+def _trial(service: Service, issuer: EmbeddedIssuer | None, url: str) -> str:
+    if issuer is None:
         return _ELSEWHERE.format(issuer="JWT_ISSUER_URI")
     audience = service.config.identity.audience
-    token = service.issuer.issue("alice", (), TOKEN_SECONDS, service.clock.now(), audience)
+    token = issuer.issue("alice", (), TOKEN_SECONDS, service.clock.now(), audience)
     return _TRIAL.format(url=url, hours=TOKEN_SECONDS // 3600, token=token)
