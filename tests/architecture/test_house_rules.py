@@ -24,14 +24,19 @@ EDGES: Final = {
 }
 """A process's edges, where no linter asks for the noqa. This list may only shrink."""
 VERBS: Final = frozenset(
-    {"abandon", "cancel", "confirm", "deliver", "expire", "extend", "finish", "hold", "recover", "relay"}
+    {
+        *("abandon", "cancel", "confirm", "deliver", "expire", "extend", "finish", "hold", "recover"),
+        *("redrive", "relay"),
+    }
 )
 """What the application does; a new use case brings its verb along."""
 WORDS_THAT_SAY_NOTHING: Final = frozenset(
     {"manager", "managers", "helper", "helpers", "util", "utils", "utility", "utilities", "misc"}
 )
-PUBLISHERS: Final = frozenset({"application/deliver.py", "adapters/resilience/event_bus.py"})
-"""The relay's hand, and the guard that it publishes through."""
+PUBLISHERS: Final = frozenset(
+    {"application/deliver.py", "adapters/resilience/event_bus.py", "application/redrive.py"}
+)
+"""The relay's hand, the guard that it publishes through, and what an operator publishes a second time."""
 PLACES_OF_A_MACHINE: Final = re.compile(r"(?<![\w.])/(?:work|home|Users|root)/\w|[A-Z]:\\Users\\")
 WAITING_TESTS: Final = {
     "tests/unit/test_bench_load.py: sleeps": "the stall that the load generator must notice is real time",

@@ -10,6 +10,7 @@ import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from botocore.config import Config
@@ -58,7 +59,7 @@ def open_caller(service: AwsService, url: str) -> AwsClient:
 
 def control(service: str, url: str) -> Any:
     """Return botocore's client, with which tests set up what Terraform does elsewhere."""
-    return Session().create_client(
+    return _session().create_client(
         service,
         region_name=REGION,
         endpoint_url=url,
@@ -66,6 +67,12 @@ def control(service: str, url: str) -> Any:
         aws_secret_access_key="test",
         config=Config(retries={"total_max_attempts": 1}, connect_timeout=10, read_timeout=60),
     )
+
+
+@cache
+def _session() -> Session:
+    """Of all tests: it reads the services' descriptions once."""
+    return Session()
 
 
 @dataclass

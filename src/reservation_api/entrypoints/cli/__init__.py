@@ -5,7 +5,10 @@ Exit codes: 0 done, 1 failed, 2 used or configured wrongly; 130 and 143 when a s
 
 import click
 
+from reservation_api.entrypoints.cli.archive import archive
+from reservation_api.entrypoints.cli.backup import backup
 from reservation_api.entrypoints.cli.consume import consume
+from reservation_api.entrypoints.cli.dlq import dlq
 from reservation_api.entrypoints.cli.documents import config, openapi, schemas
 from reservation_api.entrypoints.cli.events import events
 from reservation_api.entrypoints.cli.faults import ReadableFaults
@@ -24,5 +27,9 @@ def main() -> None:
     """
 
 
-for command in (serve, worker, dev, consume, token, events, outbox, inventory, config, openapi, schemas):
+SERVICE = (serve, worker, dev, consume, token, events, outbox, inventory)
+OPERATIONS = (dlq, archive, backup)
+DOCUMENTS = (config, openapi, schemas)
+
+for command in (*SERVICE, *OPERATIONS, *DOCUMENTS):
     main.add_command(command)

@@ -11,8 +11,15 @@ from reservation_api.domain.errors import ReservationApiError
 from reservation_api.entrypoints.processes.port import PortUnavailableError
 from reservation_api.entrypoints.processes.serving import ServerEndedError
 from reservation_api.entrypoints.processes.supervisor import ChildrenKeepDyingError
+from reservation_api.ports.operations import OperationFailedError
 
-_FAILURES = (ReservationApiError, PortUnavailableError, ChildrenKeepDyingError, ServerEndedError)
+_FAILURES = (
+    ReservationApiError,
+    OperationFailedError,
+    PortUnavailableError,
+    ChildrenKeepDyingError,
+    ServerEndedError,
+)
 
 FAILED = 1
 MISUSED = 2

@@ -1,0 +1,41 @@
+"""botocore's clients, with bounds, and its errors as one of ours."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from reservation_api.ports.operations import OperationFailedError
+
+_CONNECT_SECONDS = 5
+_READ_SECONDS = 20
+_ATTEMPTS = 5
+"""In botocore's standard mode: throttled and unanswered calls are made again, with a backoff."""
+
+
+def open_client(service: str, region: str, url: str | None = None) -> Any:
+    """Open a client with whatever credentials are found; raises OperationFailedError."""
+    # A fifth of a second, which commands that never ask AWS need not spend.
+    from botocore.config import Config  # noqa: PLC0415
+    from botocore.session import Session  # noqa: PLC0415
+
+    config = Config(
+        connect_timeout=_CONNECT_SECONDS,
+        read_timeout=_READ_SECONDS,
+        retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+    )
+    with told(f"a client of {service}"):
+        return Session().create_client(service, region_name=region, endpoint_url=url, config=config)
+
+
+@contextmanager
+def told(operation: str) -> Iterator[None]:
+    """Raise OperationFailedError for whatever botocore says went wrong."""
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+    try:
+        yield
+    except ClientError as error:
+        found = error.response.get("Error", {})
+        raise OperationFailedError(f"{operation}: {found.get('Code')}: {found.get('Message')}") from error
+    except BotoCoreError as error:
+        raise OperationFailedError(f"{operation}: {error}") from error
