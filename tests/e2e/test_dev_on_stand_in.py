@@ -152,7 +152,7 @@ def test_a_stand_in_that_is_running_keeps_its_tables_and_seats(tmp_path: Path) -
     with ministack() as stand_in:
         for _ in range(2):
             with running(["dev", "--aws", "--endpoint", stand_in.url], data_dir=tmp_path) as process:
-                wait_until(lambda: "TOKEN=" in process.output())  # noqa: B023 (asked at once)
+                wait_until(lambda: "TOKEN=" in process.output())
                 assert process.stop() == 0
         assert stand_in.process.poll() is None
 
