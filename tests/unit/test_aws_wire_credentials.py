@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 from botocore.exceptions import ConfigParseError, CredentialRetrievalError
-from tests.support.aws_service import PATIENT_SECONDS, until
+from tests.support.aws_service import PATIENT_SECONDS, steps, until
 
 from reservation_api.adapters.aws_wire.credentials import (
     CHECK_SECONDS,
@@ -232,6 +232,23 @@ async def test_refused_credentials_are_looked_up_afresh_once_for_all_who_were_re
     assert chain.current() == AwsCredentials("AKIDFIXED", "a-secret")
     assert places.looked == 2
     assert await chain.renew(refused)  # late: there are others by now
+    assert places.looked == 2
+
+
+async def test_refused_credentials_are_looked_up_afresh_though_a_renewal_is_under_way() -> None:
+    role = Role(Time())
+    chain, places = chain_of(role, role.time)
+    refused = await chain.wait()
+    role.time.seconds += role.lives_seconds - ADVISORY_SECONDS + 1
+    role.gate.clear()
+    role.error = OSError("it was revoked")
+    chain.current()
+    renewals = [asyncio.create_task(chain.renew(refused)) for _ in range(10)]
+    await steps(3)
+    places.found = Fixed()
+    role.gate.set()
+    assert all(await asyncio.gather(*renewals))
+    assert chain.current() == AwsCredentials("AKIDFIXED", "a-secret")
     assert places.looked == 2
 
 

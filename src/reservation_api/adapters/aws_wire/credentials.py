@@ -130,11 +130,13 @@ class CredentialChain:
 
     async def renew(self, refused: AwsCredentials) -> bool:
         """Go through the chain afresh, unless there are others than these by now, or it was done just now."""
-        now = self._monotonic()
-        if self._credentials is refused and self._lookup is None and now >= self._renewal_allowed_at:
-            self._renewal_allowed_at = now + RENEWAL_PAUSE_SECONDS
-            self._look_up(None)
-        if self._credentials is refused:
+        while self._credentials is refused:
+            if self._lookup is None:  # else it may be one that asks where these came from: after it, afresh
+                now = self._monotonic()
+                if now < self._renewal_allowed_at:
+                    break
+                self._renewal_allowed_at = now + RENEWAL_PAUSE_SECONDS
+                self._look_up(None)
             await self._lookup_done()
         return self._credentials is not None and self._credentials is not refused
 
