@@ -6,7 +6,8 @@ came: a transaction carries a token, and reads and deletes by key need none.
 
 import asyncio
 import secrets
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from reservation_api.adapters.aws_wire.errors import AwsCaller, AwsCallError, AwsRefusedError
@@ -32,9 +33,15 @@ Reasons = Sequence[Mapping[str, Any]]
 class DynamoDb:
     """One account's DynamoDB. Every method raises StoreUnavailableError, and WrongRequestError for a bug."""
 
-    def __init__(self, caller: AwsCaller, pause: Pause = asyncio.sleep) -> None:
+    def __init__(
+        self,
+        caller: AwsCaller,
+        pause: Pause = asyncio.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._caller = caller
         self._pause = pause
+        self._monotonic = monotonic
 
     async def call(self, operation: str, request: Mapping[str, Any]) -> Any:
         """Make a call that is as good done twice as once, and return its answer."""
@@ -52,7 +59,7 @@ class DynamoDb:
             theirs        ─ put b ─ put c ─ written
 
         """
-        pacing = Pacing(self._pause)
+        pacing = Pacing(self._pause, self._monotonic)
         while True:
             # A cancelled try has an outcome; the next one is another request, with another token. Were a try
             # carried out late after all, this one would be refused by what it wrote, which callers take well.
@@ -107,7 +114,7 @@ class DynamoDb:
     async def _read_batch(self, table: str, wanted: Item) -> list[Item]:
         """Read what a batch asks for, asking again for what it was not given."""
         items: list[Item] = []
-        pacing = Pacing(self._pause)
+        pacing = Pacing(self._pause, self._monotonic)
         while True:
             answer = await self.call("BatchGetItem", {"RequestItems": {table: wanted}})
             items += answer["Responses"].get(table, ())
@@ -119,7 +126,7 @@ class DynamoDb:
 
     async def _delete_batch(self, table: str, keys: Sequence[Item]) -> None:
         requests = [{"DeleteRequest": {"Key": key}} for key in keys]
-        pacing = Pacing(self._pause)
+        pacing = Pacing(self._pause, self._monotonic)
         while True:
             answer = await self.call("BatchWriteItem", {"RequestItems": {table: requests}})
             left = answer.get("UnprocessedItems")

@@ -1,6 +1,5 @@
 """Waits between tries of what DynamoDB did only in part, or not yet."""
 
-import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -21,14 +20,15 @@ Pause = Callable[[float], Awaitable[None]]
 class Pacing:
     """How long each further try of one operation waits for its turn, with full jitter."""
 
-    def __init__(self, pause: Pause) -> None:
+    def __init__(self, pause: Pause, monotonic: Callable[[], float]) -> None:
         self._pause = pause
+        self._monotonic = monotonic
         self._failures = 0
         self._ends_at = 0.0
 
     async def wait(self, why: str) -> None:
         """Wait before the next try; raises StoreUnavailableError when there were enough."""
-        now = asyncio.get_running_loop().time()
+        now = self._monotonic()
         if not self._failures:
             self._ends_at = now + MAX_SECONDS
         self._failures += 1
