@@ -1,0 +1,104 @@
+"""Reads by key are as of the last write; reads of an index are told from them, and cost what they must."""
+
+from typing import Any
+
+from tests.support.dynamodb_faults import at_once
+from tests.support.examples import START, order, outbox_entry, record, reservation
+from tests.support.scripted_caller import ScriptedCaller
+
+from reservation_api.adapters.dynamodb.calls import DynamoDb
+from reservation_api.adapters.dynamodb.items import Item, order_item, record_item, reservation_item
+from reservation_api.adapters.dynamodb.outbox import DynamoDbOutbox
+from reservation_api.adapters.dynamodb.outbox_items import outbox_item
+from reservation_api.adapters.dynamodb.read_model import DynamoDbReadModel
+from reservation_api.adapters.dynamodb.shards import StatusShards
+from reservation_api.adapters.dynamodb.store import DynamoDbReservationStore
+from reservation_api.adapters.dynamodb.tables import TableNames
+from reservation_api.domain.values import UserId
+from reservation_api.ports.outbox import OutboxStatus
+
+NAMES = TableNames("reservations", "orders", "idempotency", "outbox")
+HELD = reservation_item(reservation(), "HOLD")
+
+
+def _page(*items: Item) -> dict[str, Any]:
+    return {"Items": list(items)}
+
+
+def _rows(table: str, *items: Item) -> dict[str, Any]:
+    return {"Responses": {table: list(items)}}
+
+
+async def test_a_reservation_and_an_order_are_one_consistent_query_of_one_row() -> None:
+    caller = ScriptedCaller([_page(HELD), _page(order_item(order()))])
+    store = DynamoDbReservationStore(DynamoDb(caller), NAMES, StatusShards())
+    assert await store.get_reservation(reservation().reservation_id) == reservation()
+    assert await store.get_order(order().order_id) == order()
+    for call in caller.calls:
+        assert call.operation == "Query"
+        assert (call.request["ConsistentRead"], call.request["Limit"]) == (True, 1)
+        assert call.repeatable
+
+
+async def test_a_record_and_an_outbox_row_are_one_consistent_read() -> None:
+    caller = ScriptedCaller(
+        [{"Item": record_item(record())}, {"Item": outbox_item(outbox_entry(), "PENDING")}]
+    )
+    store = DynamoDbReservationStore(DynamoDb(caller), NAMES, StatusShards())
+    assert await store.find_record(record().key, START) == record()
+    assert await DynamoDbOutbox(DynamoDb(caller), NAMES, StatusShards()).get(outbox_entry().outbox_id) == (
+        outbox_entry()
+    )
+    for call in caller.calls:
+        assert (call.operation, call.request["ConsistentRead"]) == ("GetItem", True)
+
+
+async def test_a_row_that_two_shards_name_is_one_row() -> None:
+    """A row whose status was just written with another number of shards stands in two of them for a moment."""
+    caller = ScriptedCaller([_page(HELD), _page(HELD), _page(), _rows("reservations", HELD)])
+    store = DynamoDbReservationStore(DynamoDb(caller, at_once), NAMES, StatusShards(2))
+    due = await store.due_holds(reservation().hold_expires_at, 10)
+    assert due == [reservation()]
+
+
+async def test_a_row_that_two_statuses_name_is_on_a_page_once() -> None:
+    entries = [{**HELD, "status": {"S": status}} for status in ("HOLD", "CANCELLED")]
+    caller = ScriptedCaller([_page(*entries), _rows("reservations", HELD)])
+    page = await DynamoDbReadModel(DynamoDb(caller), NAMES).reservations_of_user(UserId("a"), None, 10, None)
+    assert list(page.items) == [reservation()]
+
+
+async def test_a_row_that_is_gone_is_not_on_the_page() -> None:
+    rows = [outbox_entry("rsv_1"), outbox_entry("rsv_2")]
+    items = [outbox_item(row, "FAILED") for row in rows]
+    caller = ScriptedCaller([_page(*items), _rows("outbox", items[1])])
+    outbox = DynamoDbOutbox(DynamoDb(caller), NAMES, StatusShards())
+    (found,) = await outbox.list(OutboxStatus.FAILED, 10)
+    assert found.aggregate_id == "rsv_2"
+
+
+async def test_no_more_rows_are_read_than_are_wanted() -> None:
+    """Four shards name ten rows each; three are wanted."""
+    names = [[reservation_item(reservation(f"rsv_{s}{n}"), "HOLD") for n in range(10)] for s in range(5)]
+    wanted = [items[0] for items in names[:3]]
+    caller = ScriptedCaller([*(_page(*items) for items in names), _rows("reservations", *wanted)])
+    store = DynamoDbReservationStore(DynamoDb(caller), NAMES, StatusShards(4))
+    assert len(await store.due_holds(reservation().hold_expires_at, 3)) == 3
+    last = caller.calls[-1]
+    assert len(last.request["RequestItems"]["reservations"]["Keys"]) == 3
+
+
+async def test_an_index_is_asked_for_what_may_be_due_only() -> None:
+    caller = ScriptedCaller([_page()])
+    store = DynamoDbReservationStore(DynamoDb(caller), NAMES, StatusShards(), 60)
+    await store.due_holds(START, 10)
+    (call,) = caller.calls
+    assert "ConsistentRead" not in call.request
+    assert call.request["FilterExpression"] == (
+        "hold_expires_at <= :now AND attribute_not_exists(intent_order_id)"
+    )
+    assert call.request["ExpressionAttributeValues"] == {
+        ":status": {"S": "HOLD"},
+        ":began_by": {"S": "2026-11-23T11:59:00.000Z"},
+        ":now": {"S": "2026-11-23T12:00:00.000Z"},
+    }
