@@ -46,15 +46,14 @@ async def test_a_record_and_an_outbox_row_are_one_consistent_read() -> None:
     )
     store = DynamoDbReservationStore(DynamoDb(caller), NAMES, StatusShards())
     assert await store.find_record(record().key, START) == record()
-    assert await DynamoDbOutbox(DynamoDb(caller), NAMES, StatusShards()).get(outbox_entry().outbox_id) == (
-        outbox_entry()
-    )
+    outbox = DynamoDbOutbox(DynamoDb(caller), NAMES, StatusShards())
+    assert await outbox.get(outbox_entry().outbox_id) == outbox_entry()
     for call in caller.calls:
         assert (call.operation, call.request["ConsistentRead"]) == ("GetItem", True)
 
 
 async def test_a_row_that_two_shards_name_is_one_row() -> None:
-    """A row whose status was just written with another number of shards stands in two of them for a moment."""
+    """A row that was just written with another number of shards may stand in two of them for a moment."""
     caller = ScriptedCaller([_page(HELD), _page(HELD), _page(), _rows("reservations", HELD)])
     store = DynamoDbReservationStore(DynamoDb(caller, at_once), NAMES, StatusShards(2))
     due = await store.due_holds(reservation().hold_expires_at, 10)
@@ -80,11 +79,12 @@ async def test_a_row_that_is_gone_is_not_on_the_page() -> None:
 async def test_no_more_rows_are_read_than_are_wanted() -> None:
     """Four shards name ten rows each; three are wanted."""
     names = [[reservation_item(reservation(f"rsv_{s}{n}"), "HOLD") for n in range(10)] for s in range(5)]
-    wanted = [items[0] for items in names[:3]]
-    caller = ScriptedCaller([*(_page(*items) for items in names), _rows("reservations", *wanted)])
+    rows = _rows("reservations", *names[0][:3])
+    caller = ScriptedCaller([*(_page(*items) for items in names), rows])
     store = DynamoDbReservationStore(DynamoDb(caller), NAMES, StatusShards(4))
     assert len(await store.due_holds(reservation().hold_expires_at, 3)) == 3
     last = caller.calls[-1]
+    assert last.operation == "BatchGetItem"
     assert len(last.request["RequestItems"]["reservations"]["Keys"]) == 3
 
 
