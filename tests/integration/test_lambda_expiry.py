@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from tests.support.aws_environment import TABLES, aws_environment
 from tests.support.clock import FakeClock
+from tests.support.dynamodb import shared_ministack
+from tests.support.eventbridge import open_bus
 from tests.support.lambda_container import Container, FunctionFailedError, container
 from tests.support.process import EVENT, Process
-from tests.support.runtimes import Ports, sqlite_ports
+from tests.support.runtimes import Ports, dynamodb, sqlite_ports
 
 from reservation_api.adapters.sqlite.database import Database
 from reservation_api.adapters.sqlite.inventory_plan import Grid, grid_plan
@@ -52,6 +55,11 @@ def statuses(ports: Ports) -> list[Status]:
     return sorted(one.status for one in ports.look().reservations)
 
 
+def left(ports: Ports) -> set[str]:
+    """The types of what is still to be done."""
+    return {entry.type.value for entry in ports.look().outbox}
+
+
 async def test_what_is_due_expires_and_is_published_and_its_seats_are_free_when_it_answers(
     ports: Ports, function: Container
 ) -> None:
@@ -61,8 +69,7 @@ async def test_what_is_due_expires_and_is_published_and_its_seats_are_free_when_
     assert statuses(ports) == [Status.EXPIRED, Status.EXPIRED, Status.HOLD]
     published = [event.id for event in ports.look().published if event.id.endswith(".2")]
     assert len(published) == 2
-    left = {entry.type.value for entry in ports.look().outbox}
-    assert left == {"Reservation Created"}, "that of the holds, which their own process never sent"
+    assert left(ports) == {"Reservation Created"}, "that of the holds, which their own process never sent"
     assert (await ports.inventory.availability(EVENT)).remaining == SEATS - 1
 
 
@@ -79,6 +86,7 @@ async def test_it_takes_as_many_batches_as_there_are(ports: Ports, function: Con
     assert answer["done"] is True
     assert answer["due"] >= SEATS
     assert set(statuses(ports)) == {Status.EXPIRED}
+    assert left(ports) == {"Reservation Created"}, "it does not answer before the rest is carried out"
 
 
 async def test_without_time_it_leaves_all_to_the_next_invocation(ports: Ports, function: Container) -> None:
@@ -99,6 +107,22 @@ async def test_a_store_that_hangs_costs_an_invocation_and_no_hold(
     answer = function.invoke({})
     assert answer["done"] is True
     assert statuses(ports) == [Status.EXPIRED]
+
+
+async def test_on_aws_it_does_the_same(tmp_path: Path) -> None:
+    url = shared_ministack().url
+    async with open_bus(url) as bus, dynamodb(tmp_path) as open_process:
+        ports = open_process(FakeClock(LONG_AGO))
+        await ports.load_event(grid_plan(EVENT, "Test", "KRW", Grid({"A": 1000}, 1, 2)))
+        await hold(ports, 2)
+        tables = {f"APP_DYNAMODB_TABLES_{kind.upper()}": f"test-{kind}" for kind in TABLES}
+        with container(HANDLER, tmp_path, {**aws_environment(url, bus.name), **tables}) as function:
+            assert function.invoke({}) == {"due": 2, "done": True}
+            assert function.invoke({}) == {"due": 0, "done": True}
+        assert statuses(ports) == [Status.EXPIRED, Status.EXPIRED]
+        assert {one["detail"]["status"] for one in bus.envelopes()} == {"EXPIRED"}
+        assert len(bus.envelopes()) == 2
+        assert left(ports) == {"Reservation Created", "Release Seats"}, "no inventory is at that address"
 
 
 def test_a_wrong_environment_fails_every_invocation(tmp_path: Path) -> None:

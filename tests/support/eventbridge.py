@@ -15,13 +15,13 @@ from typing import Any
 
 from botocore.config import Config
 from botocore.session import Session
+from tests.support.aws_service import FixedCredentials
 from tests.support.ministack import REGION, unique
 from tests.support.runtimes import Published
 
 from reservation_api.adapters.aws_wire.client import AwsClient, ClientOptions
 from reservation_api.adapters.aws_wire.endpoint import EVENTBRIDGE, AwsService, endpoint_of
 from reservation_api.adapters.aws_wire.settings import AwsWireSettings
-from reservation_api.adapters.aws_wire.signing import AwsCredentials
 from reservation_api.adapters.resilience.retry_budget import RetryBudget
 from reservation_api.adapters.resilience.settings import RetryBudgetSettings
 from reservation_api.adapters.system_clock import SystemClock
@@ -31,30 +31,11 @@ PATIENT = AwsWireSettings(read_seconds=30.0, total_seconds=60.0)
 _ALL_EVENTS = json.dumps({"source": [{"prefix": ""}]})
 
 
-class TestCredentials:
-    """Implements CredentialSource: stand-ins believe everybody."""
-
-    __test__ = False
-
-    def __init__(self) -> None:
-        self._credentials = AwsCredentials("test", "test")
-
-    def current(self) -> AwsCredentials | None:
-        return self._credentials
-
-    async def wait(self) -> AwsCredentials:
-        return self._credentials
-
-    async def renew(self, refused: AwsCredentials) -> bool:
-        del refused
-        return False
-
-
 def open_caller(service: AwsService, url: str) -> AwsClient:
     """Open a client as production has it, for one process; whoever opens it closes it."""
     budget = RetryBudget(service.name, RetryBudgetSettings())
     options = ClientOptions(settings=PATIENT)
-    return AwsClient(endpoint_of(service, REGION, url), TestCredentials(), SystemClock(), budget, options)
+    return AwsClient(endpoint_of(service, REGION, url), FixedCredentials(), SystemClock(), budget, options)
 
 
 def control(service: str, url: str) -> Any:

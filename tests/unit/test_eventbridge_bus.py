@@ -131,6 +131,12 @@ def test_batches_keep_the_order_and_both_limits_and_are_no_smaller_than_need_be(
         assert is_full or sum(sizes[i] for i in batch) + sizes[after[0]] >= SIZE_LIMIT_BYTES
 
 
+@pytest.mark.parametrize(("second", "calls"), [(SIZE_LIMIT_BYTES // 2 - 1, 1), (SIZE_LIMIT_BYTES // 2, 2)])
+def test_a_call_stays_below_its_limit_by_a_byte(second: int, calls: int) -> None:
+    entries = [entry_of(sized(size), "bus") for size in (SIZE_LIMIT_BYTES // 2, second)]
+    assert len(list(batches_of(entries))) == calls
+
+
 async def test_more_events_than_a_call_takes_go_in_several() -> None:
     events = ScriptedEvents(taken)
     assert await EventBridgeBus(events, "bus").publish([EVENT] * 23) == [None] * 23
