@@ -288,7 +288,7 @@ async def test_credentials_that_no_request_can_carry_are_an_error(frozen: Frozen
             CredentialRetrievalError(provider="p", error_msg="503"),
             "Error when retrieving credentials from p: 503",
         ),
-        (ConfigParseError(path="/x", error="[line 2]: hidden"), "ConfigParseError"),
+        (ConfigParseError(path="/x", error="[line 2]: hidden"), "Unable to parse config file: /x"),
         (ValueError("hidden"), "ValueError"),
     ],
     ids=lambda value: type(value).__name__,

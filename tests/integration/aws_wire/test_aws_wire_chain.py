@@ -22,6 +22,7 @@ from reservation_api.adapters.aws_wire.signing import AwsCredentials
 
 SECRET, TOKEN = "hidden-secret", "hidden-token"
 WEB_IDENTITY = "hidden-web-identity"
+SECRETS = (SECRET, TOKEN, WEB_IDENTITY)
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +40,8 @@ def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
     """Everything that is logged by anybody; no secret is."""
     caplog.set_level(logging.DEBUG)
     yield caplog
-    assert not [secret for secret in (SECRET, TOKEN, WEB_IDENTITY) if secret in caplog.text]
+    lines = [f"{line.getMessage()} {line.exc_text}" for line in caplog.get_records("call")]
+    assert [line for line in lines for secret in SECRETS if secret in line] == []
 
 
 def chain() -> CredentialChain:
@@ -264,3 +266,30 @@ async def test_a_token_service_that_is_not_there_is_told(
         pytest.raises(NoCredentialsError, match="EndpointConnectionError"),
     ):
         await chain().wait()
+
+
+ASSUMED = STS_ANSWER.replace("WithWebIdentity", "")
+
+
+async def test_a_role_that_another_profile_may_take_is_asked_for_in_our_region(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, log: pytest.LogCaptureFixture
+) -> None:
+    signed: list[str] = []
+
+    def answer(line: str, head: str, body: str) -> tuple[int, bytes]:
+        signed.extend(line for line in head.split("\r\n") if line.startswith("Authorization"))
+        expires_at = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+        return 200, ASSUMED.format(key="AKIDROLE", secret=SECRET, token=TOKEN, expires_at=expires_at).encode()
+
+    (tmp_path / "config").write_text(
+        "[profile shop]\nrole_arn = arn:aws:iam::123456789012:role/shop\nsource_profile = base\n"
+    )
+    (tmp_path / "credentials").write_text(
+        f"[base]\naws_access_key_id = AKIDBASE\naws_secret_access_key = {SECRET}\n"
+    )
+    async with serving(http(answer)) as service:
+        monkeypatch.setenv("AWS_PROFILE", "shop")
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", service.url)
+        assert await chain().wait() == AwsCredentials("AKIDROLE", SECRET, TOKEN)
+    assert "AKIDBASE" in signed[0]
+    assert f"/{REGION}/sts/aws4_request" in signed[0]

@@ -107,7 +107,8 @@ async def test_after_some_replies_a_connection_is_not_used_again(last: bytes) ->
     assert operations(service.requests) == ["GetItem"] * 2
 
 
-async def test_bytes_that_nobody_asked_for_are_nobodys_reply() -> None:
+@pytest.mark.parametrize("unasked", [reply({}, status=408), b"garbage", b"HTT"])
+async def test_bytes_that_nobody_asked_for_are_nobodys_reply(unasked: bytes) -> None:
     """A load balancer says 408 as it closes an idle connection; that is no reply to the call after it."""
     said = asyncio.Event()
 
@@ -115,7 +116,7 @@ async def test_bytes_that_nobody_asked_for_are_nobodys_reply() -> None:
         service.requests.append(await peer.request())
         peer.send(WHOLE)
         await said.wait()
-        peer.send(reply({}, status=408))
+        peer.send(unasked)
         await peer.gone()
 
     async with (
@@ -169,11 +170,14 @@ NO_HTTP = {
 
 
 @pytest.mark.parametrize("sent", NO_HTTP.values(), ids=NO_HTTP)
-async def test_what_is_no_reply_leaves_the_outcome_unknown_at_once(sent: bytes) -> None:
+async def test_what_is_no_reply_leaves_the_outcome_unknown_at_once(
+    sent: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     async with serving(saying(sent)) as service, calling(service) as client:
         with pytest.raises(AwsOutcomeUnknownError, match="GetItem"):
             await get(client)
         await until(lambda: service.open == 0)  # the client has closed it
+    assert caplog.text == ""  # the event loop has no error of ours to tell of
 
 
 async def test_a_service_that_never_answers_is_waited_for_no_longer_than_was_said() -> None:

@@ -84,9 +84,6 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, from the event loop."""
-        if self._reply is None:
-            self.abort()
-            return
         self._received_bytes += len(data)
         if self._received_bytes > self._max_reply_bytes:
             self._fail(f"the reply has more than {self._max_reply_bytes} bytes")

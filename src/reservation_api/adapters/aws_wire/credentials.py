@@ -204,9 +204,8 @@ def _looked_up(find: Find, found: Found | None) -> _Result:
 
 
 def _told(error: Exception) -> str:
-    """Say what went wrong, but not in words that may quote a file of secrets."""
-    from botocore.exceptions import BotoCoreError, ClientError, ConfigParseError  # noqa: PLC0415
+    """Say what went wrong, but not in words that may quote secrets."""
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
     is_harmless = isinstance(error, (OSError, BotoCoreError, ClientError, OddCredentialsError))
-    kind = type(error).__name__
-    return f"{kind}: {error}" if is_harmless and not isinstance(error, ConfigParseError) else kind
+    return f"{type(error).__name__}: {error}" if is_harmless else type(error).__name__
