@@ -9,7 +9,16 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("granian", "uvloop", "msgspec", "joserfc", "cryptography", "prometheus-client")
+PACKAGES = (
+    "granian",
+    "uvloop",
+    "msgspec",
+    "joserfc",
+    "cryptography",
+    "prometheus-client",
+    "grpcio",
+    "protobuf",
+)
 ROOT = Path(__file__).parent.parent
 
 

@@ -128,12 +128,13 @@ async def _rounds(session: Session, settings: Settings, pins: Pins) -> Report:
     measurements = []
     for _ in range(settings.repeats):
         for name in NAMES:
-            measurements.append(await _measure_once(session, name, settings.pace(name), pins.server))
+            measurements.append(await measure_once(session, name, settings.pace(name), pins.server))
             click.echo(f"{name}: {measurements[-1].microseconds:.0f} us", err=True)
     return Report(settings, pins, idle_share, tuple(measurements))
 
 
-async def _measure_once(session: Session, name: Name, pace: Pace, core: int | None) -> Measurement:
+async def measure_once(session: Session, name: Name, pace: Pace, core: int | None) -> Measurement:
+    """Run a workload and read what it has cost the server, which is alone on its core."""
     started_at, core_before, cpu_before = time.monotonic(), core_time(core), tree_cpu(session.server.pid)
     load = await session.run(name, pace)
     await asyncio.sleep(SETTLE_SECONDS)

@@ -1,4 +1,4 @@
-"""A real server of the service, in a directory of its own, for as long as a block lasts."""
+"""Real processes of the service, each in a directory of its own, for as long as a block lasts."""
 
 import http.client
 import os
@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +46,15 @@ class Server:
     event_id: str = EVENT_ID
 
 
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """An inventory that answers gRPC, its event loaded."""
+
+    pid: int
+    address: str
+    event_id: str = EVENT_ID
+
+
 def event_command(event_id: str) -> list[str]:
     """Say how the service is told of an event: the only place that knows these options."""
     shape = f"{ROWS}x{SEATS_PER_ROW}:{PRICE}"
@@ -54,43 +63,64 @@ def event_command(event_id: str) -> list[str]:
 
 
 @contextmanager
-def running_server(core: int | None, program: Path = PROGRAM) -> Iterator[Server]:
-    """Start `serve` on one core, and end it; raises ServerFailedError."""
-    with tempfile.TemporaryDirectory(prefix="reservation-bench-") as folder:
-        home = _Home(Path(folder), program, _free_port())
-        process = home.start(core)
-        try:
-            home.wait_until_ready(process)
+def running_server(
+    core: int | None, program: Path = PROGRAM, inventory: Inventory | None = None
+) -> Iterator[Server]:
+    """Start `serve` on one core, and end it; the built-in inventory unless there is another.
+
+    Raises ServerFailedError.
+    """
+    settings = {} if inventory is None else {"INVENTORY_GRPC_ADDRESS": inventory.address}
+    with _home(program, settings) as home, home.running(core, "serve") as process:
+        home.wait_until(process, lambda: _is_ready(home.port))
+        if inventory is None:
             home.run_tool(*event_command(EVENT_ID))
-            token = home.run_tool("token", "--sub", f"bench-{secrets.token_hex(4)}").split()[-1]
-            yield Server(process.pid, home.port, token)
-        finally:
-            _stop(process)
+        token = home.run_tool("token", "--sub", f"bench-{secrets.token_hex(4)}").split()[-1]
+        yield Server(process.pid, home.port, token)
+
+
+@contextmanager
+def running_inventory(core: int | None, program: Path = PROGRAM) -> Iterator[Inventory]:
+    """Start `inventory serve` on one core, and end it; raises ServerFailedError."""
+    with _home(program, {}) as home:
+        address = ("--host", HOST, "--port", str(home.port))
+        with home.running(core, "inventory", "serve", *address) as process:
+            home.wait_until(process, lambda: _listens(home.port))
+            home.run_tool(*event_command(EVENT_ID))
+            yield Inventory(process.pid, f"{HOST}:{home.port}")
+
+
+@contextmanager
+def _home(program: Path, settings: Mapping[str, str]) -> Iterator["_Home"]:
+    with tempfile.TemporaryDirectory(prefix="reservation-bench-") as folder:
+        yield _Home(Path(folder), program, _free_port(), settings)
 
 
 @dataclass(frozen=True, slots=True)
 class _Home:
-    """The directory in which the server and its tools run."""
+    """The directory in which a process and its tools run."""
 
     folder: Path
     program: Path
     port: int
+    settings: Mapping[str, str]
 
     @property
     def environment(self) -> dict[str, str]:
         kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
         address = {"APP_HTTP_HOST": HOST, "APP_HTTP_PORT": str(self.port)}
-        return {**kept, **address, "APP_DATA_DIR": str(self.folder / "data")}
+        return {**kept, **address, "APP_DATA_DIR": str(self.folder / "data"), **self.settings}
 
     @property
     def log_file(self) -> Path:
         return self.folder / "server.log"
 
-    def start(self, core: int | None) -> "subprocess.Popen[bytes]":
-        command = [str(self.program), "serve"]
+    @contextmanager
+    def running(self, core: int | None, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
+        """Start a command that goes on, and end it."""
         with pinned_to(core), self.log_file.open("wb") as log:
-            return subprocess.Popen(
-                command,
+            process = subprocess.Popen(
+                [str(self.program), *arguments],
                 env=self.environment,
                 cwd=self.folder,
                 stdin=subprocess.DEVNULL,
@@ -98,6 +128,10 @@ class _Home:
                 stderr=log,
                 start_new_session=True,
             )
+        try:
+            yield process
+        finally:
+            _stop(process)
 
     def run_tool(self, *arguments: str) -> str:
         """Run a command of the service and return what it prints."""
@@ -115,9 +149,9 @@ class _Home:
             raise ServerFailedError(f"{' '.join(arguments)}: {finished.stdout}{finished.stderr}")
         return finished.stdout
 
-    def wait_until_ready(self, process: "subprocess.Popen[bytes]") -> None:
+    def wait_until(self, process: "subprocess.Popen[bytes]", is_ready: Callable[[], bool]) -> None:
         deadline = time.monotonic() + START_SECONDS
-        while not _is_ready(self.port):
+        while not is_ready():
             if process.poll() is not None or time.monotonic() > deadline:
                 raise ServerFailedError(f"the server is not ready: {self.log_file.read_text()[-2000:]}")
             time.sleep(POLL_SECONDS)
@@ -132,6 +166,14 @@ def _is_ready(port: int) -> bool:
         return False
     finally:
         connection.close()
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection((HOST, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 def _free_port() -> int:
