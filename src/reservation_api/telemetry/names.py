@@ -1,0 +1,142 @@
+"""Every metric there is: name, unit, labels and meaning, in this one place.
+
+The first four are the document's (section 4.1), to the letter. What is `essential` goes to CloudWatch
+(section 7.3: "only essential business metrics"); all goes to Prometheus and OTLP.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+
+class Kind(Enum):
+    """How numbers of a metric add up."""
+
+    COUNTER = "counter"
+    """Only grows; the sum over processes counts."""
+    GAUGE = "gauge"
+    """Stands as it is; the sum over processes counts."""
+    PEAK = "peak"
+    """A gauge of which the greatest over processes counts: an age, a lag."""
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric, and what is told of it."""
+
+    name: str
+    kind: Kind
+    unit: str
+    """UCUM, as OTLP has it: `ms`, `s`, `1`."""
+    description: str
+    labels: tuple[str, ...] = ()
+    essential: bool = False
+
+
+RESERVATION_STATUS_COUNT: Final = Metric(
+    "ReservationStatusCount",
+    Kind.COUNTER,
+    "1",
+    "Reservations moved to a status, counted once, by the process that committed the move.",
+    ("status",),
+    essential=True,
+)
+API_LATENCY: Final = Metric(
+    "APILatency",
+    Kind.HISTOGRAM,
+    "ms",
+    "From a request's arrival to its answer.",
+    ("endpoint",),
+    essential=True,
+)
+GRPC_CALL_DURATION: Final = Metric(
+    "gRPCCallDuration",
+    Kind.HISTOGRAM,
+    "ms",
+    "Calls of the inventory and the payment service, a second try included.",
+    ("method",),
+    essential=True,
+)
+DYNAMODB_OPERATION_LATENCY: Final = Metric(
+    "DynamoDBOperationLatency",
+    Kind.HISTOGRAM,
+    "ms",
+    "Calls of DynamoDB, each try; a transaction counts for the table of its first item.",
+    ("table", "operation"),
+    essential=True,
+)
+HTTP_REQUESTS: Final = Metric(
+    "HTTPRequests", Kind.COUNTER, "1", "Requests answered over HTTP.", essential=True
+)
+HTTP_ERRORS: Final = Metric(
+    "HTTPErrors", Kind.COUNTER, "1", "Requests answered with 5xx over HTTP.", essential=True
+)
+OUTBOX_OLDEST_PENDING_AGE: Final = Metric(
+    "OutboxOldestPendingAge",
+    Kind.PEAK,
+    "s",
+    "Age of the oldest outbox row that is still to be done, as a worker saw it last.",
+    essential=True,
+)
+RELAY_DELIVERIES: Final = Metric(
+    "RelayDeliveries",
+    Kind.COUNTER,
+    "1",
+    "Outbox rows tried, by what became of them: done, refused, outage.",
+    ("type", "outcome"),
+)
+EXPIRY_LAG: Final = Metric(
+    "ExpiryLag", Kind.HISTOGRAM, "ms", "From the end of a hold to its expiry's commit."
+)
+REQUESTS_IN_FLIGHT: Final = Metric("RequestsInFlight", Kind.GAUGE, "1", "Requests under way.")
+REQUESTS_SHED: Final = Metric(
+    "RequestsShed", Kind.COUNTER, "1", "Requests refused because too many were under way."
+)
+IDEMPOTENT_REPLAYS: Final = Metric(
+    "IdempotentReplays", Kind.COUNTER, "1", "Commands answered from the record of their first answer."
+)
+CALL_RETRIES: Final = Metric(
+    "CallRetries", Kind.COUNTER, "1", "Calls of another service that were made again.", ("peer",)
+)
+CALLS_WAITING: Final = Metric(
+    "CallsWaiting", Kind.GAUGE, "1", "Calls of another service that wait for a connection.", ("peer",)
+)
+EVENT_LOOP_LAG: Final = Metric(
+    "EventLoopLag", Kind.PEAK, "ms", "How late the event loop was at most, in the last ten seconds."
+)
+TELEMETRY_DROPPED: Final = Metric(
+    "TelemetryDropped",
+    Kind.COUNTER,
+    "1",
+    "Pieces of telemetry given up, since nobody took them in time.",
+    ("signal",),
+)
+CIRCUIT_BREAKER_STATE: Final = Metric(
+    "resilience4j_circuitbreaker_state",
+    Kind.GAUGE,
+    "1",
+    "The states of the circuit breaker.",
+    ("name", "state"),
+)
+"""As Resilience4j has it, so that its dashboards fit: 1 for the state a breaker is in, 0 for the others."""
+
+METRICS: Final[tuple[Metric, ...]] = (
+    RESERVATION_STATUS_COUNT,
+    API_LATENCY,
+    GRPC_CALL_DURATION,
+    DYNAMODB_OPERATION_LATENCY,
+    HTTP_REQUESTS,
+    HTTP_ERRORS,
+    OUTBOX_OLDEST_PENDING_AGE,
+    RELAY_DELIVERIES,
+    EXPIRY_LAG,
+    REQUESTS_IN_FLIGHT,
+    REQUESTS_SHED,
+    IDEMPOTENT_REPLAYS,
+    CALL_RETRIES,
+    CALLS_WAITING,
+    EVENT_LOOP_LAG,
+    TELEMETRY_DROPPED,
+    CIRCUIT_BREAKER_STATE,
+)
