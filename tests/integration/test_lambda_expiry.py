@@ -80,6 +80,17 @@ async def test_a_container_goes_on_from_one_invocation_to_the_next(ports: Ports,
         assert function.invoke({}) == {"due": 0, "done": True}
 
 
+def test_the_service_is_built_once_for_a_container(tmp_path: Path, function: Container) -> None:
+    function.invoke({})
+    key_file = tmp_path / "issuer-key.pem"
+    assert key_file.exists()
+    key_file.write_text("no key: whoever reads it again fails")
+    assert function.invoke({}) == {"due": 0, "done": True}
+    cold = container(HANDLER, tmp_path, {"APP_DATA_DIR": str(tmp_path)})
+    with cold as another, pytest.raises(FunctionFailedError):
+        another.invoke({})
+
+
 async def test_it_takes_as_many_batches_as_there_are(ports: Ports, function: Container) -> None:
     await hold(ports, SEATS)
     answer = function.invoke({})
