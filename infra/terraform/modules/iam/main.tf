@@ -189,10 +189,9 @@ locals {
       Action   = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueUrl", "sqs:GetQueueAttributes"]
       Resource = "${local.queues}:${var.env}-reservation-events-queue"
     }],
-    # An ECS task's log driver and network interface are its execution role's.
-    flatten([for _ in setintersection(var.event_processor.runs_on, ["lambda"]) :
-      concat(local.log_statements.event_processor, local.vpc_statements.event_processor)
-    ]),
+    # Section 3.2 lists logs whatever it runs on; an ECS task's log driver has the task's execution role besides.
+    local.log_statements.event_processor,
+    [for statement in local.vpc_statements.event_processor : statement if contains(var.event_processor.runs_on, "lambda")],
   )
 
   # `Expire`: find holds that are past their end, read them, and move each in one transaction with its two outbox rows.

@@ -68,7 +68,7 @@ run "the_event_processor_reads_the_bus_and_writes_dead_letters_and_logs" {
   }
 }
 
-run "a_consumer_on_ecs_takes_from_the_queue_and_needs_nothing_of_lambda" {
+run "a_consumer_on_ecs_takes_from_the_queue_and_needs_no_interfaces" {
   command = plan
 
   variables {
@@ -81,12 +81,20 @@ run "a_consumer_on_ecs_takes_from_the_queue_and_needs_nothing_of_lambda" {
   }
 
   assert {
-    condition     = jsondecode(aws_iam_role_policy.function["event_processor"].policy).Statement[*].Sid == ["ReadTheBusAndItsRules", "WriteDeadLetters", "TakeEventsFromTheQueue"]
-    error_message = "Logs and interfaces of a task are its execution role's."
+    condition     = jsondecode(aws_iam_role_policy.function["event_processor"].policy).Statement[*].Sid == ["ReadTheBusAndItsRules", "WriteDeadLetters", "TakeEventsFromTheQueue", "WriteLogs"]
+    error_message = "ECS attaches tasks to the network by a role of its own."
   }
 
   assert {
-    condition     = jsondecode(aws_iam_role_policy.function["event_processor"].policy).Statement[2].Resource == "arn:aws:sqs:ap-northeast-2:111122223333:traffic-tacos-reservation-events-queue"
+    condition = jsondecode(aws_iam_role_policy.function["event_processor"].policy).Statement[2] == jsondecode(<<-EOT
+      {
+        "Sid": "TakeEventsFromTheQueue",
+        "Effect": "Allow",
+        "Action": ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueUrl", "sqs:GetQueueAttributes"],
+        "Resource": "arn:aws:sqs:ap-northeast-2:111122223333:traffic-tacos-reservation-events-queue"
+      }
+    EOT
+    )
     error_message = "From that queue, and not from the dead letters."
   }
 }
