@@ -70,29 +70,28 @@ async def test_rows_stand_in_all_shards_and_are_found_oldest_first(
 
 
 async def test_the_number_is_raised_on_live_data(stack: AsyncExitStack, tables: Tables) -> None:
-    """Readers first, then writers: whoever reads knows every shard that anybody writes."""
-    await _fill(opened(stack, tables, StatusShards(1)), 0)
-    reading_more = opened(stack, tables, StatusShards(1, 4))
-    raised = opened(stack, tables, StatusShards(4))
-    await _fill(raised, ROWS)
-    for process in (reading_more, raised):
-        assert await _due(process) == _names(*range(2 * ROWS))
-        assert await _due_rows(process) == _names(*range(2 * ROWS))
-    unaware = opened(stack, tables, StatusShards(1))
-    assert await _due(unaware) == _names(*range(ROWS)), "why readers come first"
+    """Workers first, then servers: whoever reads knows every shard that anybody writes."""
+    server, worker = opened(stack, tables, StatusShards(1)), opened(stack, tables, StatusShards(4))
+    await _fill(server, 0)
+    assert await _due(worker) == _names(*range(ROWS))
+    assert await _due_rows(worker) == _names(*range(ROWS))
+    await _fill(opened(stack, tables, StatusShards(4)), ROWS)
+    assert await _due(worker) == _names(*range(2 * ROWS))
+    assert await _due_rows(worker) == _names(*range(2 * ROWS))
+    assert await _due(server) == _names(*range(ROWS)), "why servers come last"
 
 
 async def test_the_number_is_lowered_on_live_data(stack: AsyncExitStack, tables: Tables) -> None:
-    """Writers first; readers look at the higher shards until nothing is left there."""
+    """Servers first: workers look at the higher shards until nothing is left there."""
+    worker = opened(stack, tables, StatusShards(4))
     await _fill(opened(stack, tables, StatusShards(4)), 0)
-    lowered = opened(stack, tables, StatusShards(2, 4))
-    await _fill(lowered, ROWS)
-    assert await _due(lowered) == _names(*range(2 * ROWS))
-    assert await _due_rows(lowered) == _names(*range(2 * ROWS))
+    await _fill(opened(stack, tables, StatusShards(2)), ROWS)
+    assert await _due(worker) == _names(*range(2 * ROWS))
+    assert await _due_rows(worker) == _names(*range(2 * ROWS))
 
 
 async def test_a_row_of_another_number_is_moved_like_any_other(stack: AsyncExitStack, tables: Tables) -> None:
-    plain, sharded = opened(stack, tables, StatusShards(1, 4)), opened(stack, tables, StatusShards(4))
+    plain, sharded = opened(stack, tables), opened(stack, tables, StatusShards(4))
     before = reservation()
     await plain.write(InsertReservation(before), AddOutboxEntry(outbox_entry()))
     extended = before.extended(END + SECOND, START)

@@ -4,9 +4,11 @@ An index by status has one partition for each status, and a partition takes 1,00
 take N times that. Names of tables, keys and attributes stay the document's, and conditions compare the
 beginning of a status, so rows written with any N are moved alike.
 
-    written      read                   raise N: first `read` everywhere, then `written`
-    HOLD         HOLD                   lower N: first `written` everywhere; `read` once no row is left behind
-    HOLD#07      HOLD, HOLD#00 … #nn    (docs/decisions/0007-dynamodb.md)
+    N = 1     written: HOLD       read: HOLD
+    N > 1     written: HOLD#07    read: HOLD, HOLD#00 … HOLD#(N-1)
+
+Readers must know every shard that is written: how N is changed while the service runs is in
+docs/decisions/0007-an-index-is-a-hint.md.
 """
 
 from collections.abc import Sequence
@@ -17,22 +19,19 @@ MAX_SHARDS = 100
 
 
 class StatusShards:
-    """How many shards statuses are written to, and how many are read."""
+    """N shards; one is none."""
 
-    def __init__(self, written: int = 1, read: int | None = None) -> None:
-        """Read as many as are written, unless `read` says more; raises ValueError for what can not be."""
-        read = written if read is None else read
-        if not 1 <= written <= read <= MAX_SHARDS:
-            raise ValueError(f"1 <= written <= read <= {MAX_SHARDS} shards, not {written} and {read}")
-        self._suffixes = _suffixes(written)
-        self._read = ("", *_suffixes(read)) if read > 1 else ("",)
+    def __init__(self, count: int = 1) -> None:
+        """Raise ValueError for a number that two digits do not hold."""
+        if not 1 <= count <= MAX_SHARDS:
+            raise ValueError(f"1 to {MAX_SHARDS} shards, not {count}")
+        shards = [f"#{number:02d}" for number in range(count)]
+        self._suffixes = shards if count > 1 else [""]
+        self._read = ["", *shards] if count > 1 else [""]
 
     def stored(self, status: str, row_id: str) -> str:
         """Return a status as it is written; a row keeps its shard for life."""
-        suffixes = self._suffixes
-        if len(suffixes) == 1:
-            return status
-        return status + suffixes[crc32(row_id.encode()) % len(suffixes)]
+        return status + self._suffixes[crc32(row_id.encode()) % len(self._suffixes)]
 
     def all_of(self, status: str) -> Sequence[str]:
         """Return every form in which a status may stand in an index: the plain word first."""
@@ -42,7 +41,3 @@ class StatusShards:
 def word_of(stored: str) -> str:
     """Return the status without its shard."""
     return stored.partition("#")[0]
-
-
-def _suffixes(count: int) -> Sequence[str]:
-    return ("",) if count == 1 else tuple(f"#{number:02d}" for number in range(count))
