@@ -25,7 +25,7 @@ resource "aws_cloudwatch_event_bus" "this" {
 }
 
 locals {
-  publishers = sort(setunion([var.service_role_arn], var.forwarding_role_arns))
+  publishers = sort(setunion([var.service_role_arn], var.publisher_role_arns))
 }
 
 resource "aws_cloudwatch_event_bus_policy" "this" {

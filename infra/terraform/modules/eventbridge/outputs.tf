@@ -27,7 +27,7 @@ output "events_queue" {
 }
 
 output "forwarding_role_arn" {
-  description = "For `forwarding_role_arns` of the bus that is forwarded to; null without one."
+  description = "For `publisher_role_arns` of the bus that is forwarded to; null without one."
   value       = one([for role in aws_iam_role.forward : role.arn])
 }
 

@@ -19,13 +19,13 @@ variable "service_role_arn" {
   }
 }
 
-variable "forwarding_role_arns" {
-  description = "Roles by which other regions' buses of this account forward their events to this one."
+variable "publisher_role_arns" {
+  description = "Further roles of this account that put the service's events: the expiry function's, operators' who redrive dead letters, other regions' forwarding rules'."
   type        = set(string)
   default     = []
 
   validation {
-    condition     = alltrue([for arn in var.forwarding_role_arns : can(regex("^arn:aws:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+$", arn))])
+    condition     = alltrue([for arn in var.publisher_role_arns : can(regex("^arn:aws:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+$", arn))])
     error_message = "ARNs of roles."
   }
 }

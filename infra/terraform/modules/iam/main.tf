@@ -123,7 +123,7 @@ resource "aws_iam_role_policy_attachment" "service" {
 locals {
   function_names = {
     event_processor = coalesce(var.event_processor.function_name, "${var.env}-reservation-event-processor")
-    expiry          = coalesce(var.expiry_function_name, "${var.env}-reservation-expiry")
+    expiry          = coalesce(var.expiry.function_name, "${var.env}-reservation-expiry")
   }
 
   events       = "arn:aws:events:${var.region}:${local.account}"
@@ -186,7 +186,7 @@ locals {
     [for _ in setintersection(var.event_processor.runs_on, ["ecs"]) : {
       Sid      = "TakeEventsFromTheQueue"
       Effect   = "Allow"
-      Action   = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueUrl", "sqs:GetQueueAttributes"]
+      Action   = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueUrl"]
       Resource = "${local.queues}:${var.env}-reservation-events-queue"
     }],
     # Section 3.2 lists logs whatever it runs on; an ECS task's log driver has the task's execution role besides.
@@ -194,7 +194,8 @@ locals {
     [for statement in local.vpc_statements.event_processor : statement if contains(var.event_processor.runs_on, "lambda")],
   )
 
-  # `Expire`: find holds that are past their end, read them, and move each in one transaction with its two outbox rows.
+  # `Expire`: find holds that are past their end, read them, and move each in one transaction with its two outbox rows;
+  # and, as every process does with what it commits itself, carry those rows out.
   expiry_statements = concat(
     [
       {
@@ -218,6 +219,21 @@ locals {
         Condition = { "ForAnyValue:StringEquals" = { "dynamodb:EnclosingOperation" = ["TransactWriteItems"] } }
       },
     ],
+    [for statement in [
+      {
+        Sid      = "PublishWhatExpired"
+        Effect   = "Allow"
+        Action   = ["events:PutEvents"]
+        Resource = "${local.events}:event-bus/${var.env}-reservation-events"
+      },
+      {
+        # One row by DeleteItem, several by BatchWriteItem.
+        Sid      = "DeleteWhatIsDone"
+        Effect   = "Allow"
+        Action   = ["dynamodb:DeleteItem", "dynamodb:BatchWriteItem"]
+        Resource = local.outbox
+      },
+    ] : statement if var.expiry.relays],
     local.log_statements.expiry,
     local.vpc_statements.expiry,
   )

@@ -62,10 +62,13 @@ variable "event_processor" {
   }
 }
 
-variable "expiry_function_name" {
-  description = "The Lambda function that expires holds. Null: {env}-reservation-expiry."
-  type        = string
-  default     = null
+variable "expiry" {
+  description = "The Lambda function that expires holds. With `relays` it also does what it leaves in the outbox: it publishes the events (the bus has to let its role in, see publisher_role_arns of the eventbridge module) and deletes the rows. Without, workers do that, and each run warns that it was refused."
+  type = object({
+    function_name = optional(string) # null: {env}-reservation-expiry
+    relays        = optional(bool, true)
+  })
+  default = {}
 }
 
 variable "functions_in_vpc" {

@@ -129,11 +129,11 @@ run "only_the_service_puts_its_own_events" {
   }
 }
 
-run "a_bus_that_forwards_here_is_let_in_by_its_role" {
+run "others_are_let_in_by_their_role" {
   command = plan
 
   variables {
-    forwarding_role_arns = ["arn:aws:iam::111122223333:role/traffic-tacos-reservation-events-forward-ap-northeast-1"]
+    publisher_role_arns = ["arn:aws:iam::111122223333:role/traffic-tacos-reservation-events-forward-ap-northeast-1"]
   }
 
   assert {

@@ -90,7 +90,7 @@ run "a_consumer_on_ecs_takes_from_the_queue_and_needs_no_interfaces" {
       {
         "Sid": "TakeEventsFromTheQueue",
         "Effect": "Allow",
-        "Action": ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueUrl", "sqs:GetQueueAttributes"],
+        "Action": ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueUrl"],
         "Resource": "arn:aws:sqs:ap-northeast-2:111122223333:traffic-tacos-reservation-events-queue"
       }
     EOT
@@ -114,6 +114,7 @@ run "expire_finds_reads_and_moves_holds_in_transactions_only" {
 
   variables {
     functions_in_vpc = false
+    expiry           = { relays = false }
   }
 
   assert {
@@ -154,11 +155,36 @@ run "expire_finds_reads_and_moves_holds_in_transactions_only" {
   }
 }
 
+run "expire_also_carries_out_what_it_left_in_the_outbox" {
+  command = plan
+
+  assert {
+    condition = [for statement in jsondecode(aws_iam_role_policy.function["expiry"].policy).Statement : statement if contains(["PublishWhatExpired", "DeleteWhatIsDone"], statement.Sid)] == jsondecode(<<-EOT
+      [
+        {
+          "Sid": "PublishWhatExpired",
+          "Effect": "Allow",
+          "Action": ["events:PutEvents"],
+          "Resource": "arn:aws:events:ap-northeast-2:111122223333:event-bus/traffic-tacos-reservation-events"
+        },
+        {
+          "Sid": "DeleteWhatIsDone",
+          "Effect": "Allow",
+          "Action": ["dynamodb:DeleteItem", "dynamodb:BatchWriteItem"],
+          "Resource": "arn:aws:dynamodb:ap-northeast-2:111122223333:table/traffic-tacos-reservation-outbox"
+        }
+      ]
+    EOT
+    )
+    error_message = "Publish, then delete the rows that are done; of the outbox only."
+  }
+}
+
 run "in_a_vpc_lambda_gets_interfaces_and_the_function_does_not" {
   command = plan
 
   variables {
-    expiry_function_name = "expire-holds"
+    expiry = { function_name = "expire-holds" }
   }
 
   assert {
