@@ -16,7 +16,13 @@ from tests.support.processes import wait_until
 from reservation_api.adapters.aws_wire.endpoint import EVENTBRIDGE, SQS
 from reservation_api.adapters.eventbridge.bus import EventBridgeBus
 from reservation_api.adapters.sqs.queue import SqsQueue
-from reservation_api.application.dead_letters import HIDDEN_SECONDS, LOOK_SECONDS, Selection, list_letters
+from reservation_api.application.dead_letters import (
+    HIDDEN_SECONDS,
+    LOOK_SECONDS,
+    Pass,
+    Selection,
+    list_letters,
+)
 from reservation_api.application.redrive import Redrive, RedriveLimits, Redriven
 
 ALL: Final = Selection()
@@ -226,6 +232,18 @@ async def test_a_pass_that_meets_its_own_beginning_ends(desk: Desk, way: AwsBetw
     way.rewrites["ReceiveMessage"] = SHOWN_AT_ONCE
     desk.put(created("rsv_a"), created("rsv_b"))
     assert len(await list_letters(desk.queue, ALL, 100)) == 2
+
+
+async def test_letters_that_come_again_do_not_hide_those_not_met_yet(desk: Desk, way: AwsBetween) -> None:
+    desk.put(*[created(f"rsv_{n:02}") for n in range(20)])
+    way.rewrites["ReceiveMessage"] = {**SHOWN_AT_ONCE, "WaitTimeSeconds": 0}
+    one_pass = Pass(desk.queue)
+    async with one_pass:
+        assert len(await one_pass.next_letters()) == 10
+        way.rewrites["ReceiveMessage"] = {"WaitTimeSeconds": 0}
+        assert len(await one_pass.next_letters()) == 10, "the first ten came again, and then others"
+        assert await one_pass.next_letters() == []
+    assert (desk.there(), desk.hidden()) == (20, 0)
 
 
 async def test_letters_that_can_not_be_released_are_told_of(

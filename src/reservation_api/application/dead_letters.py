@@ -9,7 +9,7 @@ a queue's redrive policy    the event                       none
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
@@ -23,7 +23,7 @@ from reservation_api.ports.event_bus import OutgoingEvent
 from reservation_api.ports.queue import MAX_BATCH_MESSAGES, Queue, QueueMessage
 
 HIDDEN_SECONDS = 300
-"""As the document has it for the queue: a pass takes less, or ends when it meets its own beginning."""
+"""As the document has it for the queue; in a pass that takes longer the first letters come again."""
 LOOK_SECONDS = 2
 """A long poll asks every part of the queue: one that finds nothing means that nothing is there."""
 MAX_LOOKED_AT = 100_000
@@ -81,6 +81,8 @@ class Pass:
         self._queue = queue
         self._kept: dict[str, QueueMessage] = {}
         self._met: set[str] = set()
+        self._met_again = 0
+        """In a long pass the first ones come again before the last; when as many have as there are, it ends."""
 
     async def __aenter__(self) -> Self:
         """Begin."""
@@ -97,15 +99,18 @@ class Pass:
 
     async def next_letters(self) -> Sequence[DeadLetter]:
         """Return letters that were not met yet; none at the end. Raises EventBusUnavailableError."""
-        if len(self._met) >= MAX_LOOKED_AT:
-            return []
-        messages = await self._queue.receive(
-            MAX_BATCH_MESSAGES, wait_seconds=LOOK_SECONDS, hidden_seconds=HIDDEN_SECONDS
-        )
-        self._kept |= {message.message_id: message for message in messages}
-        fresh = [message for message in messages if message.message_id not in self._met]
-        self._met |= {message.message_id for message in fresh}
-        return list(map(read_letter, fresh))
+        while len(self._met) < MAX_LOOKED_AT and self._met_again <= len(self._met):
+            messages = await self._queue.receive(
+                MAX_BATCH_MESSAGES, wait_seconds=LOOK_SECONDS, hidden_seconds=HIDDEN_SECONDS
+            )
+            # For the release: without what makes them large.
+            self._kept |= {one.message_id: replace(one, body="", attributes={}) for one in messages}
+            fresh = [message for message in messages if message.message_id not in self._met]
+            self._met |= {message.message_id for message in fresh}
+            self._met_again += len(messages) - len(fresh)
+            if fresh or not messages:
+                return list(map(read_letter, fresh))
+        return []
 
     async def delete(self, letters: Sequence[DeadLetter]) -> Sequence[DeadLetter]:
         """Delete letters; return those that could not be. Raises EventBusUnavailableError."""
