@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from tests.support.dynamodb import Tables, empty_tables, opened_client
 from tests.support.dynamodb_adapters import Adapters, adapters, opened
-from tests.support.dynamodb_faults import BusyTables
+from tests.support.dynamodb_faults import BusyTables, SentTwice
 from tests.support.examples import START, order, outbox_entry, record, reservation
 
 from reservation_api.adapters.dynamodb.failures import WrongRequestError
@@ -151,6 +152,19 @@ async def test_commands_that_meet_all_end_and_one_wins(stack: AsyncExitStack, ta
     assert conflicts.count(None) == 1
     winner = record(snapshot=f"{conflicts.index(None)}")
     assert {conflict.record for conflict in conflicts if conflict is not None} == {winner}
+
+
+async def test_what_was_sent_again_because_its_answer_was_lost_was_done_once(
+    stack: AsyncExitStack, tables: Tables
+) -> None:
+    process = adapters(SentTwice(opened_client(stack)), tables)
+    entry = outbox_entry()
+    claimed = replace(entry, next_retry_at=END)
+    assert await process.store.transact([InsertReservation(reservation()), AddOutboxEntry(entry)]) is None
+    assert await process.outbox.update(entry, claimed)
+    assert await process.outbox.get(entry.outbox_id) == claimed
+    await process.outbox.remove([entry.outbox_id])
+    assert tables.outbox() == []
 
 
 async def test_a_key_that_dynamodb_takes_for_malformed_shows_as_a_bug(process: Adapters) -> None:

@@ -126,6 +126,18 @@ class BusyTables:
         return {**answer, left: some(later) if later else {}}
 
 
+class SentTwice:
+    """An AwsCaller that sends all that may be repeated twice, as the wire does when an answer was lost."""
+
+    def __init__(self, caller: AwsCaller) -> None:
+        self._caller = caller
+
+    async def call(self, operation: str, request: Mapping[str, Any], *, repeatable: bool) -> Any:
+        if repeatable:
+            await self._caller.call(operation, request, repeatable=repeatable)
+        return await self._caller.call(operation, request, repeatable=repeatable)
+
+
 class SmallPages:
     """An AwsCaller whose queries and scans have pages of two."""
 

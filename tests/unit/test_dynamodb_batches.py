@@ -7,6 +7,7 @@ import pytest
 from tests.support.dynamodb_faults import at_once
 from tests.support.scripted_caller import Called, ScriptedCaller
 
+from reservation_api.adapters.aws_wire.errors import AwsRefusedError
 from reservation_api.adapters.dynamodb.calls import DynamoDb
 from reservation_api.adapters.dynamodb.items import Item
 from reservation_api.adapters.dynamodb.outbox import DynamoDbOutbox
@@ -94,6 +95,17 @@ async def test_one_row_is_deleted_by_itself() -> None:
         "TableName": "outbox",
         "Key": {"pk": {"S": "rsv_1.1"}, "sk": {"S": "reservation#rsv_1"}},
     }
+
+
+async def test_a_delete_that_meets_a_transaction_waits_for_its_end() -> None:
+    met = AwsRefusedError("DeleteItem", 400, "TransactionConflictException", {})
+    outbox, caller = _outbox(met, met, {})
+    await outbox.remove([OutboxId("rsv_1.1")])
+    assert len(caller.calls) == 3
+    outbox, caller = _outbox(met)
+    with pytest.raises(StoreUnavailableError, match="TransactionConflict"):
+        await outbox.remove([OutboxId("rsv_1.1")])
+    assert len(caller.calls) == MAX_TRIES
 
 
 async def test_nothing_is_deleted_without_a_call() -> None:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from reservation_api.adapters.aws_wire.errors import AwsCaller, AwsCallError, AwsRefusedError
 from reservation_api.adapters.dynamodb.failures import (
     CANCELED,
+    CONFLICT,
     Reason,
     WrongRequestError,
     failure_of,
@@ -44,11 +45,18 @@ class DynamoDb:
         self._monotonic = monotonic
 
     async def call(self, operation: str, request: Mapping[str, Any]) -> Any:
-        """Make a call that is as good done twice as once, and return its answer."""
-        try:
-            return await self._caller.call(operation, request, repeatable=True)
-        except AwsCallError as error:
-            raise failure_of(error) from error
+        """Make a call that is as good done twice as once, and return its answer.
+
+        A delete that meets a transaction on its row was not done; it waits and tries again.
+        """
+        pacing = Pacing(self._pause, self._monotonic)
+        while True:
+            try:
+                return await self._caller.call(operation, request, repeatable=True)
+            except AwsCallError as error:
+                if not isinstance(error, AwsRefusedError) or error.code != CONFLICT:
+                    raise failure_of(error) from error
+            await pacing.wait(CONFLICT)
 
     async def transact(self, items: Sequence[Item]) -> Reasons | None:
         """Write all or nothing; return None once written, or each item's reason if conditions refused it.

@@ -19,6 +19,7 @@ class WrongRequestError(Exception):
 
 
 CANCELED: Final = "TransactionCanceledException"
+CONFLICT: Final = "TransactionConflictException"
 CONDITION_FAILED: Final = "ConditionalCheckFailedException"
 
 FAILURES: Final[Mapping[str, type[Exception]]] = {
@@ -29,9 +30,9 @@ FAILURES: Final[Mapping[str, type[Exception]]] = {
     "InternalServerError": StoreUnavailableError,
     "ServiceUnavailable": StoreUnavailableError,
     "ReplicatedWriteConflictException": StoreUnavailableError,
-    "TransactionConflictException": StoreUnavailableError,
     "TransactionInProgressException": StoreUnavailableError,
-    CANCELED: StoreUnavailableError,  # after as many tries as it was worth
+    CONFLICT: StoreUnavailableError,  # these two after as many tries as they were worth
+    CANCELED: StoreUnavailableError,
     # Of the deployment: tables that are missing, credentials that are wrong. An operator mends it.
     "ResourceNotFoundException": StoreUnavailableError,
     "AccessDeniedException": StoreUnavailableError,
