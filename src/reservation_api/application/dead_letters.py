@@ -82,7 +82,7 @@ class Pass:
         self._kept: dict[str, QueueMessage] = {}
         self._met: set[str] = set()
         self._met_again = 0
-        """In a long pass the first ones come again before the last; when as many have as there are, it ends."""
+        """In a long pass the first come again before the last; as many as there are end it."""
 
     async def __aenter__(self) -> Self:
         """Begin."""
