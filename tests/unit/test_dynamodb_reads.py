@@ -7,6 +7,7 @@ from tests.support.examples import START, order, outbox_entry, record, reservati
 from tests.support.scripted_caller import ScriptedCaller
 
 from reservation_api.adapters.dynamodb.calls import DynamoDb
+from reservation_api.adapters.dynamodb.index_reads import PAGE_ENTRIES
 from reservation_api.adapters.dynamodb.items import Item, order_item, record_item, reservation_item
 from reservation_api.adapters.dynamodb.outbox import DynamoDbOutbox
 from reservation_api.adapters.dynamodb.outbox_items import outbox_item
@@ -15,7 +16,7 @@ from reservation_api.adapters.dynamodb.shards import StatusShards
 from reservation_api.adapters.dynamodb.store import DynamoDbReservationStore
 from reservation_api.adapters.dynamodb.tables import TableNames
 from reservation_api.domain.values import UserId
-from reservation_api.ports.outbox import OutboxStatus
+from reservation_api.ports.outbox import OutboxStatus, OutboxType
 
 NAMES = TableNames("reservations", "orders", "idempotency", "outbox")
 HELD = reservation_item(reservation(), "HOLD")
@@ -86,6 +87,15 @@ async def test_no_more_rows_are_read_than_are_wanted() -> None:
     last = caller.calls[-1]
     assert last.operation == "BatchGetItem"
     assert len(last.request["RequestItems"]["reservations"]["Keys"]) == 3
+
+
+async def test_a_page_is_no_larger_than_what_is_wanted_unless_a_filter_drops_some_of_it() -> None:
+    caller = ScriptedCaller([_page()])
+    outbox = DynamoDbOutbox(DynamoDb(caller), NAMES, StatusShards())
+    await outbox.list(OutboxStatus.FAILED, 1)
+    await outbox.list(OutboxStatus.FAILED, 10_000)
+    await outbox.due(OutboxType.RELEASE_SEATS, START, 1)
+    assert [call.request["Limit"] for call in caller.calls] == [1, PAGE_ENTRIES, PAGE_ENTRIES]
 
 
 async def test_an_index_is_asked_for_what_may_be_due_only() -> None:

@@ -64,7 +64,7 @@ class Wanted(Generic[T]):
 
 async def oldest(dynamodb: DynamoDb, queries: Sequence[Item], wanted: Wanted[T]) -> list[T]:
     """Return up to `limit` rows that the queries name and that are still wanted."""
-    scans = [IndexScan(dynamodb, query) for query in queries]
+    scans = [IndexScan(dynamodb, query, _page_entries(query, wanted.limit)) for query in queries]
     named: list[Item] = []
     found: dict[str, T] = {}
     while len(found) < wanted.limit:
@@ -77,6 +77,11 @@ async def oldest(dynamodb: DynamoDb, queries: Sequence[Item], wanted: Wanted[T])
         found |= await _judged(dynamodb, wanted, named[:missing])
         del named[:missing]
     return list(found.values())
+
+
+def _page_entries(query: Item, limit: int) -> int:
+    """Ask for no more than is wanted, unless a filter drops nobody knows how much of it."""
+    return PAGE_ENTRIES if "FilterExpression" in query else min(limit, PAGE_ENTRIES)
 
 
 async def _judged(dynamodb: DynamoDb, wanted: Wanted[T], named: Sequence[Item]) -> dict[str, T]:
