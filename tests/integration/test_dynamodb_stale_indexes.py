@@ -59,6 +59,14 @@ async def test_a_hold_that_has_moved_since_is_not_due(process: Adapters) -> None
     assert await process.store.due_holds(END, 10) == [holds[4]]
 
 
+async def test_due_holds_come_in_the_order_in_which_they_end_now(process: Adapters) -> None:
+    first, second = reservation("rsv_1"), reservation("rsv_2", hold_expires_at=END + SECOND)
+    extended = first.extended(END + 2 * SECOND, START)
+    await process.write(InsertReservation(first), InsertReservation(second))
+    await process.write(UpdateReservation(first, extended))
+    assert await process.store.due_holds(END + 3 * SECOND, 10) == [second, extended]
+
+
 async def test_entries_that_are_no_longer_true_hide_no_due_hold(process: Adapters) -> None:
     holds = [reservation(f"rsv_{n}", created_at=START + n * SECOND / 10) for n in range(8)]
     await process.write(*map(InsertReservation, holds))

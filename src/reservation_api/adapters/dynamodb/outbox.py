@@ -73,8 +73,7 @@ class DynamoDbOutbox:
 
         listed = {"KeyConditionExpression": _IN_STATUS, "ExpressionAttributeNames": {"#status": "status"}}
         queries = [self._query(stored, listed, {}) for stored in self._shards.all_of(status)]
-        found = await oldest(self._dynamodb, queries, Wanted(self._table, "created_at", judge, limit))
-        return sorted(found, key=lambda entry: entry.created_at)
+        return await oldest(self._dynamodb, queries, Wanted(self._table, "created_at", judge, limit))
 
     def _query(self, status: str, conditions: Item, values: Item) -> Item:
         return {
