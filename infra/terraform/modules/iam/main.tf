@@ -183,12 +183,13 @@ locals {
         Resource = "${local.queues}:${var.env}-reservation-events-dlq"
       },
     ],
-    [for _ in setintersection(var.event_processor.runs_on, ["ecs"]) : {
-      Sid      = "TakeEventsFromTheQueue"
-      Effect   = "Allow"
-      Action   = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueUrl"]
+    [for statement in [{
+      Sid    = "TakeEventsFromTheQueue"
+      Effect = "Allow"
+      # Lambda asks for the attributes of a queue that it reads for a function; `consume` for its URL, by name.
+      Action   = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:GetQueueUrl"]
       Resource = "${local.queues}:${var.env}-reservation-events-queue"
-    }],
+    }] : statement if coalesce(var.event_processor.takes_from_queue, contains(var.event_processor.runs_on, "ecs"))],
     # Section 3.2 lists logs whatever it runs on; an ECS task's log driver has the task's execution role besides.
     local.log_statements.event_processor,
     [for statement in local.vpc_statements.event_processor : statement if contains(var.event_processor.runs_on, "lambda")],

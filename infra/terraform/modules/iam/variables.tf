@@ -49,10 +49,11 @@ variable "eks_service_account" {
 }
 
 variable "event_processor" {
-  description = "What processes reservation events: a Lambda function, or `reservation-api consume` as an ECS task, which takes them from the queue {env}-reservation-events-queue."
+  description = "What processes reservation events: a Lambda function, or `reservation-api consume` as an ECS task. `takes_from_queue`: whether it has them from the queue {env}-reservation-events-queue; null: on ECS, where no rule can reach it."
   type = object({
-    runs_on       = optional(set(string), ["lambda"])
-    function_name = optional(string) # null: {env}-reservation-event-processor
+    runs_on          = optional(set(string), ["lambda"])
+    takes_from_queue = optional(bool)
+    function_name    = optional(string) # null: {env}-reservation-event-processor
   })
   default = {}
 

@@ -90,12 +90,26 @@ run "a_consumer_on_ecs_takes_from_the_queue_and_needs_no_interfaces" {
       {
         "Sid": "TakeEventsFromTheQueue",
         "Effect": "Allow",
-        "Action": ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueUrl"],
+        "Action": ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:GetQueueUrl"],
         "Resource": "arn:aws:sqs:ap-northeast-2:111122223333:traffic-tacos-reservation-events-queue"
       }
     EOT
     )
     error_message = "From that queue, and not from the dead letters."
+  }
+}
+
+run "a_function_may_take_from_the_queue_too" {
+  command = plan
+
+  variables {
+    event_processor  = { takes_from_queue = true }
+    functions_in_vpc = false
+  }
+
+  assert {
+    condition     = jsondecode(aws_iam_role_policy.function["event_processor"].policy).Statement[*].Sid == ["ReadTheBusAndItsRules", "WriteDeadLetters", "TakeEventsFromTheQueue", "WriteLogs"]
+    error_message = "Lambda reads a queue with the function's role."
   }
 }
 
