@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +77,21 @@ def running_server(
             home.run_tool(*event_command(EVENT_ID))
         token = home.run_tool("token", "--sub", f"bench-{secrets.token_hex(4)}").split()[-1]
         yield Server(process.pid, home.port, token)
+
+
+@contextmanager
+def running_configured(
+    core: int | None, program: Path, arguments: Sequence[str], settings: Mapping[str, str], token: str
+) -> Iterator[Server]:
+    """Start a service that answers HTTP on one core, with these settings besides its address, and end it.
+
+    Raises ServerFailedError.
+    """
+    with _home(program, settings) as home:
+        address = () if program == PROGRAM else ("--host", HOST, "--port", str(home.port))
+        with home.running(core, *arguments, *address) as process:
+            home.wait_until(process, lambda: _listens(home.port))
+            yield Server(process.pid, home.port, token)
 
 
 @contextmanager
