@@ -334,14 +334,18 @@ async def test_moves_are_counted_once(service: Served, client: Client) -> None:
     paid = {"reservation_id": (await client.create(key="other")).reservation_id, "payment_intent_id": "pi"}
     await client.ask("ConfirmReservation", **paid, idempotency_key="p")
     counted = {
-        status: service.metrics.registry.get_sample_value(
-            "ReservationStatusCount_total", {"status": status.value}
-        )
+        status: counted_of(service, "ReservationStatusCount", ("status", status.value))
         for status in (Status.HOLD, Status.CANCELLED, Status.CONFIRMED)
     }
     assert counted == {Status.HOLD: 2, Status.CANCELLED: 1, Status.CONFIRMED: 1}
     route = "reservation.v1.ReservationService/CreateReservation"
-    assert service.metrics.registry.get_sample_value("APILatency_count", {"endpoint": route}) == 3
+    assert counted_of(service, "APILatency", ("endpoint", route)) == 3
+
+
+def counted_of(service: Served, name: str, tag: tuple[str, str]) -> float:
+    reading = service.metrics.reading(name, tag)
+    assert reading is not None
+    return reading.measurements[0].value
 
 
 async def test_a_gateway_holds_confirms_and_cancels_as_its_user(tmp_path: Path) -> None:

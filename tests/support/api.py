@@ -67,10 +67,17 @@ class NamedTokens:
         return Caller(UserId(subject), frozenset(scopes))
 
 
-def make_api(use_cases: UseCases, clock: Clock, *, tokens: Any = None, health: Health | None = None) -> Api:
+def make_api(
+    use_cases: UseCases,
+    clock: Clock,
+    *,
+    tokens: Any = None,
+    health: Health | None = None,
+    metrics: Metrics | None = None,
+) -> Api:
     """Wire an Api that accepts traffic."""
     health = health or ready()
-    return Api(use_cases, tokens or NamedTokens(), health, clock, Metrics())
+    return Api(use_cases, tokens or NamedTokens(), health, clock, metrics or Metrics())
 
 
 def ready(checks: Mapping[str, Any] | None = None) -> Health:

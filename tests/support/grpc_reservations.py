@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 import grpc.aio
 from google.protobuf.message import Message
-from tests.support.api import NamedTokens, make_use_cases, ready
+from tests.support.api import NamedTokens, make_use_cases, offer_to_nobody, ready
 from tests.support.clock import FakeClock
 from tests.support.faults import DecliningInventory
 from tests.support.runtimes import Ports, sqlite_on_disk
@@ -19,6 +19,7 @@ from tests.support.venues import venue
 
 from reservation_api.application.health import Health
 from reservation_api.application.use_cases import UseCases
+from reservation_api.bootstrap.counting import counting_moves
 from reservation_api.entrypoints.grpc.reservation_server import ReservationServer, ReservationServerSettings
 from reservation_api.telemetry.metrics import Metrics
 from reservation_proto.common.v1 import errors_pb2 as codes
@@ -123,7 +124,9 @@ async def served(
         ports = runtime
         if around_inventory is not None:
             ports = replace(runtime, inventory=around_inventory(runtime.inventory))
-        parts = (use_cases or make_use_cases(ports, clock), tokens or NamedTokens(), health, metrics)
+        offer = counting_moves(offer_to_nobody, metrics, clock)
+        commands = use_cases or make_use_cases(ports, clock, offer=offer)
+        parts = (commands, tokens or NamedTokens(), health, metrics)
         server = ReservationServer(*parts, settings)
         port = await server.start()
         try:

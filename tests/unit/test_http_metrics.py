@@ -3,11 +3,12 @@ from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from tests.support.api import Client, make_api, make_use_cases
+from tests.support.api import Client, make_api, make_use_cases, offer_to_nobody
 from tests.support.clock import FakeClock
 from tests.support.runtimes import sqlite_on_disk
 from tests.support.venues import venue
 
+from reservation_api.bootstrap.counting import counting_moves
 from reservation_api.domain.reservation import Status
 from reservation_api.telemetry.metrics import Metrics
 
@@ -20,7 +21,9 @@ async def client(tmp_path: Path) -> AsyncIterator[Client]:
     async with sqlite_on_disk(tmp_path) as open_process:
         ports = open_process(clock)
         await ports.load_event(venue({"A": ["....."]}))
-        yield Client(make_api(make_use_cases(ports, clock), clock), "user-1+reservation:ops")
+        metrics = Metrics()
+        use_cases = make_use_cases(ports, clock, offer=counting_moves(offer_to_nobody, metrics, clock))
+        yield Client(make_api(use_cases, clock, metrics=metrics), "user-1+reservation:ops")
 
 
 async def count(client: Client, status: str) -> float:

@@ -17,6 +17,7 @@ from reservation_api.domain.values import EventId, UserId
 from reservation_api.entrypoints.workers.background import EXPIRY_PAUSE_SECONDS, run_background, works_of
 from reservation_api.entrypoints.workers.loops import run_loop
 from reservation_api.ports.outbox import OutboxStatus, OutboxType
+from reservation_api.telemetry import names
 
 ALICE = UserId("alice")
 DEMO = EventId("evt_demo")
@@ -58,7 +59,7 @@ def test_every_type_of_outbox_row_has_a_loop(service: Service) -> None:
 
 def test_loops_look_as_often_as_the_design_says(service: Service) -> None:
     for work in works_of(service):
-        longest = 60 if work.name.startswith("purge") else 1
+        longest = 60 if work.name.startswith(("purge", "measure")) else 1
         assert 0 < work.pause_seconds <= longest, work.name
     assert {work.name for work in works_of(service)} >= {"expiry", "purge of records", "purge of holds"}
 
@@ -98,6 +99,27 @@ async def test_more_due_holds_than_a_batch_all_expire(service: Service, clock: F
     await do_each_work_until_it_pauses(service)
 
     assert not await service.store.due_holds(clock.now(), 10)
+
+
+async def test_a_worker_measures_how_long_the_oldest_row_waits(service: Service, clock: FakeClock) -> None:
+    await load_event(service.database, demo_plan())
+    await hold(service, "k1")
+    clock.advance(7)
+    await hold(service, "k2")
+    (measure,) = [work for work in works_of(service) if work.name == "measure of the outbox"]
+
+    assert await measure.run_once() == 0
+    assert service.metrics.gauge(names.OUTBOX_OLDEST_PENDING_AGE).value == 7
+
+    rows = await service.outbox.list(OutboxStatus.PENDING, 10)
+    await service.outbox.remove([row.outbox_id for row in rows])
+    await measure.run_once()
+    assert service.metrics.gauge(names.OUTBOX_OLDEST_PENDING_AGE).value == 0
+
+
+async def test_a_process_that_does_not_look_at_the_outbox_says_nothing_of_its_age(service: Service) -> None:
+    """The alarm goes off when nobody reports: a server that reports nothing waits would keep it quiet."""
+    assert names.OUTBOX_OLDEST_PENDING_AGE.name not in service.metrics.names()
 
 
 async def test_a_worker_deletes_records_that_are_over(service: Service, clock: FakeClock) -> None:

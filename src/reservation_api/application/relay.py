@@ -9,12 +9,12 @@ import asyncio
 import logging
 import random
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
 
-from reservation_api.application.deliver import EVENT_TYPES, Deliver, Delivery, Verdict, done_ids
+from reservation_api.application.deliver import EVENT_TYPES, Delivery, Verdict, done_ids
 from reservation_api.ports.clock import Clock
 from reservation_api.ports.outbox import Outbox, OutboxEntry, OutboxStatus, OutboxType
 
@@ -30,6 +30,9 @@ GATHER_SECONDS = 0.01
 MAX_ERROR_LENGTH = 500
 
 _log = logging.getLogger(__name__)
+
+Carry = Callable[[Sequence[OutboxEntry]], Awaitable[list[Delivery]]]
+"""A Deliver, or what stands around it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ class FastRelay:
     Events and calls go in lanes of their own: an inventory that does not answer holds up no event.
     """
 
-    def __init__(self, outbox: Outbox, deliver: Deliver) -> None:
+    def __init__(self, outbox: Outbox, deliver: Carry) -> None:
         self._events = _Lane(outbox, deliver)
         self._calls = _Lane(outbox, deliver)
 
@@ -91,7 +94,7 @@ class FastRelay:
 class _Lane:
     """Rows that wait for each other only."""
 
-    def __init__(self, outbox: Outbox, deliver: Deliver) -> None:
+    def __init__(self, outbox: Outbox, deliver: Carry) -> None:
         self._outbox = outbox
         self._deliver = deliver
         self._waiting: deque[OutboxEntry] = deque()
@@ -141,7 +144,7 @@ class _Lane:
 class Relay:
     """The slow path; any number of workers may run one."""
 
-    def __init__(self, outbox: Outbox, deliver: Deliver, clock: Clock, policy: RetryPolicy) -> None:
+    def __init__(self, outbox: Outbox, deliver: Carry, clock: Clock, policy: RetryPolicy) -> None:
         self._outbox = outbox
         self._deliver = deliver
         self._clock = clock

@@ -23,6 +23,7 @@ from reservation_api.adapters.resilience.settings import RetryBudgetSettings
 from reservation_api.adapters.resilience.store import GuardedReadModel, GuardedStore
 from reservation_api.application.health import Component, ComponentStatus
 from reservation_api.bootstrap.checks import check_outbox, shared
+from reservation_api.bootstrap.counting import TimedDynamoDb, watch_client
 from reservation_api.bootstrap.guards import open_admission
 from reservation_api.bootstrap.runtime import Runtime
 from reservation_api.bootstrap.told import told
@@ -31,17 +32,21 @@ from reservation_api.domain.reservation import HoldPolicy
 from reservation_api.domain.values import ReservationId
 from reservation_api.ports.clock import Clock
 from reservation_api.ports.store import ReservationStore
+from reservation_api.telemetry.metrics import Metrics
 
 NOBODYS = ReservationId("rsv_health")
 """An id that no reservation has: asking for it shows that the store answers."""
 
 
-def open_aws(config: AwsConfig, hold: HoldPolicy, clock: Clock) -> Runtime:
+def open_aws(config: AwsConfig, hold: HoldPolicy, clock: Clock, metrics: Metrics) -> Runtime:
     """Make the clients; connections and credentials are had by the first calls. Raises ConfigError."""
     wires = _Wires(config, clock, CredentialChain(default_chain(config.region)), tls_context())
     dynamodb_client = wires.open("dynamodb", DYNAMODB, config.dynamodb)
     events_client = wires.open("eventbridge", EVENTBRIDGE, config.eventbridge)
-    dynamodb, tables = DynamoDb(dynamodb_client), TableNames(**asdict(config.tables))
+    watch_client(metrics, "dynamodb", dynamodb_client)
+    watch_client(metrics, "eventbridge", events_client)
+    dynamodb = DynamoDb(TimedDynamoDb(dynamodb_client, metrics))
+    tables = TableNames(**asdict(config.tables))
     shards = StatusShards(config.status_shards)
     store = DynamoDbReservationStore(dynamodb, tables, shards, hold.hold_seconds)
     outbox = DynamoDbOutbox(dynamodb, tables, shards)

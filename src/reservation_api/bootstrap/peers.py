@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import TypeVar
 
 from google.protobuf.message import Message
@@ -18,6 +19,7 @@ from reservation_api.adapters.resilience.retry_budget import RetryBudget
 from reservation_api.adapters.resilience.settings import RetryBudgetSettings
 from reservation_api.adapters.system_clock import SystemClock
 from reservation_api.adapters.trusting_payment.verifier import TrustingPaymentVerifier
+from reservation_api.bootstrap.counting import PeerMetrics
 from reservation_api.bootstrap.guards import open_admission
 from reservation_api.bootstrap.runtime import Close
 from reservation_api.bootstrap.tls import read_authorities
@@ -26,6 +28,7 @@ from reservation_api.config.tree import Config, InventoryConfig, PaymentConfig
 from reservation_api.ports.clock import Clock
 from reservation_api.ports.inventory import Inventory
 from reservation_api.ports.payment import PaymentVerifier
+from reservation_api.telemetry.metrics import Metrics
 
 Reply = TypeVar("Reply", bound=Message)
 
@@ -41,10 +44,10 @@ class Peers:
     closers: Sequence[Close]
 
 
-def open_peers(config: Config) -> Peers:
+def open_peers(config: Config, metrics: Metrics) -> Peers:
     """Raise ConfigError for an address that is none."""
-    inventory, breakers, closers = told(lambda: _open_inventory(config.inventory))
-    payments, more_breakers, more_closers = told(lambda: _open_payments(config.payment))
+    inventory, breakers, closers = told(lambda: _open_inventory(config.inventory, metrics))
+    payments, more_breakers, more_closers = told(lambda: _open_payments(config.payment, metrics))
     return Peers(inventory, payments, [*breakers, *more_breakers], [*closers, *more_closers])
 
 
@@ -58,25 +61,27 @@ def connect_inventory(
 
 
 def _open_inventory(
-    config: InventoryConfig | None,
+    config: InventoryConfig | None, metrics: Metrics
 ) -> tuple[Inventory | None, list[CircuitBreaker], list[Close]]:
     if config is None:
         return None, [], []
     budget = RetryBudget("inventory", RetryBudgetSettings(**asdict(config.guard.retry)))
     settings = PeerSettings(config.timeout_seconds, root_certificates=_authorities(config.ca_file))
-    inventory = GrpcInventory(_BudgetedPeer(config.address, settings, budget))
+    peer = _BudgetedPeer(config.address, settings, budget, PeerMetrics("inventory", metrics))
+    inventory = GrpcInventory(peer)
     admission = open_admission("inventory", config.guard)
     return GuardedInventory(inventory, admission), [admission.breaker], [inventory.close]
 
 
 def _open_payments(
-    config: PaymentConfig | None,
+    config: PaymentConfig | None, metrics: Metrics
 ) -> tuple[PaymentVerifier, list[CircuitBreaker], list[Close]]:
     if config is None:
         return TrustingPaymentVerifier(), [], []
     budget = RetryBudget("payment", RetryBudgetSettings(**asdict(config.guard.retry)))
     settings = PeerSettings(config.timeout_seconds, root_certificates=_authorities(config.ca_file))
-    payments = GrpcPaymentVerifier(_BudgetedPeer(config.address, settings, budget))
+    peer = _BudgetedPeer(config.address, settings, budget, PeerMetrics("payment", metrics))
+    payments = GrpcPaymentVerifier(peer)
     admission = open_admission("payment", config.guard)
     return GuardedPaymentVerifier(payments, admission), [admission.breaker], [payments.close]
 
@@ -88,18 +93,29 @@ def _authorities(ca_file: Path | None) -> bytes | None:
 class _BudgetedPeer:
     """A peer whose calls pay for its second tries: the budget is the peer's own, for all callers."""
 
-    def __init__(self, address: str, settings: PeerSettings, budget: RetryBudget) -> None:
+    def __init__(
+        self, address: str, settings: PeerSettings, budget: RetryBudget, measured: PeerMetrics | None = None
+    ) -> None:
         self._budget = budget
+        self._measured = measured
         self._peer = GrpcPeer(parse_address(address), settings, self)
 
     def allow_retry(self) -> bool:
         """Spend from the budget if it is not used up."""
-        return self._budget.try_spend()
+        is_allowed = self._budget.try_spend()
+        if is_allowed and self._measured is not None:
+            self._measured.retries.inc()
+        return is_allowed
 
     async def call(self, path: str, request: Message, reply_type: type[Reply], *, repeatable: bool) -> Reply:
         """Count the call, and make it."""
         self._budget.record_call()
-        return await self._peer.call(path, request, reply_type, repeatable=repeatable)
+        began = perf_counter()
+        try:
+            return await self._peer.call(path, request, reply_type, repeatable=repeatable)
+        finally:
+            if self._measured is not None:
+                self._measured.observe(path, began)
 
     async def close(self) -> None:
         """Give back the connections; may be repeated."""

@@ -21,10 +21,11 @@ from reservation_api.application.hold import Hold
 from reservation_api.application.outbox_entries import Offer
 from reservation_api.application.queries import Queries
 from reservation_api.application.recover import Recover
-from reservation_api.application.relay import FastRelay, Relay
+from reservation_api.application.relay import Carry, FastRelay, Relay
 from reservation_api.application.use_cases import UseCases
 from reservation_api.bootstrap.aws import open_aws
 from reservation_api.bootstrap.checks import check_breakers
+from reservation_api.bootstrap.counting import counting_deliveries, counting_moves
 from reservation_api.bootstrap.embedded import open_embedded
 from reservation_api.bootstrap.identity import open_identity
 from reservation_api.bootstrap.peers import open_peers
@@ -85,6 +86,7 @@ class _Parts:
     clock: Clock
     inventory: Inventory
     payments: PaymentVerifier
+    metrics: Metrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +94,9 @@ class _Circle:
     """A circle by nature: a confirm that the relay recovers leaves rows for the relay to carry out."""
 
     finish: Callable[[ReservationStore], FinishConfirm]
-    deliver: Deliver
+    deliver: Carry
     fast_relay: FastRelay
+    offer: Offer
 
 
 def build(config: Config, clock: Clock | None = None) -> Service:
@@ -103,12 +106,13 @@ def build(config: Config, clock: Clock | None = None) -> Service:
     """
     clock = clock or SystemClock()
     identity = open_identity(config.identity, clock)
-    peers = open_peers(config)
-    runtime = open_embedded(config, clock) if config.aws is None else open_aws(config.aws, config.hold, clock)
-    parts = _Parts(runtime, clock, _inventory(peers.inventory, runtime), peers.payments)
+    metrics = Metrics()
+    peers = open_peers(config, metrics)
+    runtime = _runtime(config, clock, metrics)
+    parts = _Parts(runtime, clock, _inventory(peers.inventory, runtime), peers.payments, metrics)
     circle = _circle(parts)
-    offer = circle.fast_relay.offer
     breakers = (*peers.breakers, *runtime.breakers)
+    _watch(breakers, metrics)
     return Service(
         config=config,
         clock=clock,
@@ -119,16 +123,22 @@ def build(config: Config, clock: Clock | None = None) -> Service:
         event_bus=runtime.event_bus,
         tokens=identity.tokens,
         issuer=identity.issuer,
-        use_cases=_use_cases(config, parts, circle.finish(runtime.store), offer),
-        expire=Expire(runtime.unguarded_store, clock, offer),
+        use_cases=_use_cases(config, parts, circle.finish(runtime.store), circle.offer),
+        expire=Expire(runtime.unguarded_store, clock, circle.offer),
         relay=Relay(runtime.outbox, circle.deliver, clock, config.relay),
         fast_relay=circle.fast_relay,
         purges=runtime.purges,
         health=Health(_checks(runtime, breakers)),
-        metrics=_metrics(breakers),
+        metrics=metrics,
         closers=(*peers.closers, *identity.closers, runtime.close),
         embedded_database=runtime.database,
     )
+
+
+def _runtime(config: Config, clock: Clock, metrics: Metrics) -> Runtime:
+    if config.aws is None:
+        return open_embedded(config, clock)
+    return open_aws(config.aws, config.hold, clock, metrics)
 
 
 def _inventory(peer: Inventory | None, runtime: Runtime) -> Inventory:
@@ -139,17 +149,18 @@ def _inventory(peer: Inventory | None, runtime: Runtime) -> Inventory:
 
 
 def _circle(parts: _Parts) -> _Circle:
-    def offer(entries: Sequence[OutboxEntry]) -> None:
+    def to_fast_relay(entries: Sequence[OutboxEntry]) -> None:
         fast_relay.offer(entries)
 
     def finish(store: ReservationStore) -> FinishConfirm:
         return FinishConfirm(store, parts.inventory, parts.clock, offer)
 
     runtime = parts.runtime
+    offer = counting_moves(to_fast_relay, parts.metrics, parts.clock)
     recover = Recover(runtime.unguarded_store, finish(runtime.unguarded_store))
-    deliver = Deliver(runtime.event_bus, parts.inventory, recover)
+    deliver = counting_deliveries(Deliver(runtime.event_bus, parts.inventory, recover), parts.metrics)
     fast_relay = FastRelay(runtime.outbox, deliver)
-    return _Circle(finish, deliver, fast_relay)
+    return _Circle(finish, deliver, fast_relay, offer)
 
 
 def _use_cases(config: Config, parts: _Parts, finish: FinishConfirm, offer: Offer) -> UseCases:
@@ -163,11 +174,9 @@ def _use_cases(config: Config, parts: _Parts, finish: FinishConfirm, offer: Offe
     )
 
 
-def _metrics(breakers: Sequence[CircuitBreaker]) -> Metrics:
-    metrics = Metrics()
+def _watch(breakers: Sequence[CircuitBreaker], metrics: Metrics) -> None:
     for breaker in breakers:
         metrics.watch_circuit_breaker(breaker.name, list(BreakerState), partial(getattr, breaker, "state"))
-    return metrics
 
 
 def _checks(runtime: Runtime, breakers: Sequence[CircuitBreaker]) -> Mapping[str, Check]:

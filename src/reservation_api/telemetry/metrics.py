@@ -1,27 +1,21 @@
-"""The process's metrics: their names in one place, and their readings for Prometheus and the actuator."""
+"""The process's metrics: every instrument of names.py, bound, and what they stand at."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-
-from prometheus_client import CollectorRegistry, Counter, GCCollector, Histogram, ProcessCollector
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
-from prometheus_client.samples import Sample
+from typing import Final, Protocol
 
 from reservation_api.domain.reservation import Status
+from reservation_api.telemetry import names
+from reservation_api.telemetry.instruments import Counter, Family, Gauge, Histogram, Labels
+from reservation_api.telemetry.names import METRICS, Kind, Metric
+from reservation_api.telemetry.prometheus import CONTENT_TYPE, RuntimeReadings, exposition
+from reservation_api.telemetry.readings import ANY_FAMILY, FamilyReading, merge, read_family
 
-RESERVATION_STATUS_COUNT = "ReservationStatusCount"
-API_LATENCY = "APILatency"
-"""Document section 4.1 names these two."""
+__all__ = ["CIRCUIT_BREAKER_STATE", "CONTENT_TYPE", "Measurement", "Metrics", "Reading", "Siblings"]
 
-CIRCUIT_BREAKER_STATE = "resilience4j_circuitbreaker_state"
-"""As Resilience4j has it, so that its dashboards fit: 1 for the state a breaker is in, 0 for the others."""
+CIRCUIT_BREAKER_STATE: Final = names.CIRCUIT_BREAKER_STATE.name
 
-LATENCY_BUCKETS_MILLISECONDS = (1, 2, 5, 10, 20, 40, 60, 80, 100, 120, 160, 250, 500, 1000, 2500, 10_000)
-"""120 is the promise (P95, document section 4.2): a bucket ends there, so that it can be checked."""
-
-CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+Read = Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,102 +36,149 @@ class Reading:
     tags: dict[str, list[str]]
 
 
+class Siblings(Protocol):
+    """The other processes behind the same port."""
+
+    def publish(self, families: Sequence[FamilyReading]) -> None:
+        """Show them what this process stands at."""
+        ...
+
+    def others(self) -> Sequence[Sequence[FamilyReading]]:
+        """Return what they stand at, those that are gone included."""
+        ...
+
+
 class Metrics:
-    """A registry of its own; children are bound once, so that counting costs under a microsecond."""
+    """Instruments are bound once, where they are used: so counting costs under a microsecond."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self._latency = Histogram(
-            API_LATENCY,
-            "Milliseconds from a request's arrival to its answer.",
-            ["endpoint"],
-            buckets=LATENCY_BUCKETS_MILLISECONDS,
-            registry=self.registry,
-        )
-        statuses = Counter(
-            RESERVATION_STATUS_COUNT,
-            "Reservations that this process moved to a status.",
-            ["status"],
-            registry=self.registry,
-        )
+        self._counters = {metric: Family(metric, Counter) for metric in _of(Kind.COUNTER)}
+        self._gauges = {metric: Family(metric, Gauge) for metric in _of(Kind.GAUGE, Kind.PEAK)}
+        self._histograms = {metric: Family(metric, Histogram) for metric in _of(Kind.HISTOGRAM)}
+        self._runtime = RuntimeReadings()
+        self._watched: dict[Counter | Gauge, list[Read]] = {}
+        self._siblings: Siblings | None = None
         self._statuses: dict[Status, Counter] = {
-            status: statuses.labels(status.value) for status in Status if status is not Status.ABANDONED
+            status: self.counter(names.RESERVATION_STATUS_COUNT, status.value)
+            for status in Status
+            if status is not Status.ABANDONED
         }
-        ProcessCollector(registry=self.registry)
-        GCCollector(registry=self.registry)
+        self.requests = self.counter(names.HTTP_REQUESTS)
+        self.errors = self.counter(names.HTTP_ERRORS)
+        self.shed = self.counter(names.REQUESTS_SHED)
+        self.replays = self.counter(names.IDEMPOTENT_REPLAYS)
+        self.expiry_lag = self.histogram(names.EXPIRY_LAG)
+
+    @property
+    def families(self) -> list[ANY_FAMILY]:
+        """Every metric with its series, in the order of names.py, as of now."""
+        for instrument, reads in self._watched.items():
+            instrument.value = sum(read() for read in reads)
+        by_metric: dict[Metric, ANY_FAMILY] = {**self._counters, **self._gauges, **self._histograms}
+        return [by_metric[metric] for metric in METRICS]
+
+    def counter(self, metric: Metric, *labels: str) -> Counter:
+        """Return a counter, to keep: binding is the dear part."""
+        return self._counters[metric].of(*labels)
+
+    def gauge(self, metric: Metric, *labels: str) -> Gauge:
+        """Return a gauge. It is shown from now on: ask for it only where something is measured."""
+        return self._gauges[metric].of(*labels)
+
+    def histogram(self, metric: Metric, *labels: str) -> Histogram:
+        """Return a histogram, to keep."""
+        return self._histograms[metric].of(*labels)
+
+    def watch(self, metric: Metric, labels: Labels, read: Read) -> None:
+        """Show what is counted elsewhere, asked for whenever somebody looks; several add up."""
+        family = self._counters.get(metric) or self._gauges[metric]
+        self._watched.setdefault(family.of(*labels), []).append(read)
 
     def count_status(self, status: Status) -> None:
         """Count a reservation that has just moved to `status`."""
         self._statuses[status].inc()
 
     def latency_of(self, endpoint: str) -> Histogram:
-        """Return the histogram of one endpoint, to keep: binding is the dear part."""
-        return self._latency.labels(endpoint)
+        """Return the histogram of one endpoint, to keep."""
+        return self.histogram(names.API_LATENCY, endpoint)
 
     def watch_circuit_breaker(self, name: str, states: Sequence[str], state_of: Callable[[], str]) -> None:
-        """Show a breaker's state, asked for whenever somebody looks; once for each process."""
-        self.registry.register(_BreakerStates(name, states, state_of))
+        """Show a breaker's state: nobody has to keep a gauge in step with it."""
+        for state in states:
+            self.watch(
+                names.CIRCUIT_BREAKER_STATE,
+                (name, state.lower()),
+                lambda state=state: float(state_of() == state),  # type: ignore[misc]
+            )
+
+    def join(self, siblings: Siblings) -> None:
+        """Answer for the siblings, too, from now on."""
+        self._siblings = siblings
+
+    def publish(self) -> None:
+        """Show the siblings, if there are any, what this process stands at."""
+        if self._siblings is not None:
+            self._siblings.publish(self._own())
+
+    def read(self) -> list[FamilyReading]:
+        """Return what this process and its siblings stand at.
+
+        What is told here is shown to the siblings first: none of them ever tells of less.
+        """
+        own = self._own()
+        if self._siblings is None:
+            return own
+        self._siblings.publish(own)
+        return merge([own, *self._siblings.others()])
 
     def exposition(self) -> bytes:
         """Return everything in Prometheus' text format, of the type CONTENT_TYPE."""
-        return generate_latest(self.registry)
+        return exposition(self.read())
 
     def names(self) -> list[str]:
-        """List the metrics."""
-        return sorted(metric.name for metric in self.registry.collect())
+        """List the metrics that have been measured."""
+        return sorted(family.name for family in self.read() if family.series)
 
     def reading(self, name: str, tag: tuple[str, str] | None = None) -> Reading | None:
-        """Return a metric's numbers, of the children with that label only; None if there are none."""
-        for metric in self.registry.collect():
-            if metric.name == name:
-                return _reading(metric, tag)
+        """Return a metric's numbers, of the series with that label only; None if there are none."""
+        for family in self.read():
+            if family.name == name:
+                return _reading(family, tag)
         return None
 
-
-class _BreakerStates(Collector):
-    """Reads the state at each scrape: nobody has to keep a gauge in step with it."""
-
-    def __init__(self, name: str, states: Sequence[str], state_of: Callable[[], str]) -> None:
-        self._name = name
-        self._states = states
-        self._state_of = state_of
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield the family, a sample for each state."""
-        present = self._state_of()
-        family = GaugeMetricFamily(
-            CIRCUIT_BREAKER_STATE, "The states of the circuit breaker.", labels=["name", "state"]
-        )
-        for state in self._states:
-            family.add_metric([self._name, state.lower()], float(state == present))
-        yield family
+    def _own(self) -> list[FamilyReading]:
+        return [*map(read_family, self.families), *self._runtime.read()]
 
 
-def _reading(metric: Metric, tag: tuple[str, str] | None) -> Reading | None:
-    totals: dict[str, float] = {}
+def _of(*kinds: Kind) -> list[Metric]:
+    return [metric for metric in METRICS if metric.kind in kinds]
+
+
+def _reading(family: FamilyReading, tag: tuple[str, str] | None) -> Reading | None:
+    wanted = [
+        (dict(zip(family.labels, labels, strict=True)), numbers)
+        for labels, numbers in family.series
+        if tag is None or tag in zip(family.labels, labels, strict=True)
+    ]
+    if not wanted:
+        return None
     tags: dict[str, set[str]] = {}
-    for sample in _samples(metric, tag):
-        statistic = _statistic(metric, sample)
-        totals[statistic] = totals.get(statistic, 0.0) + sample.value
-        for label, value in sample.labels.items():
+    for labels_of_one, _ in wanted:
+        for label, value in labels_of_one.items():
             if tag is None or label != tag[0]:
                 tags.setdefault(label, set()).add(value)
-    if not totals:
-        return None
-    measurements = tuple(Measurement(*item) for item in totals.items())
+    columns = zip(
+        _statistics(family.kind), zip(*(numbers for _, numbers in wanted), strict=True), strict=False
+    )
+    measurements = tuple(
+        Measurement(statistic, max(column) if family.kind is Kind.PEAK else sum(column))
+        for statistic, column in columns
+    )
     open_tags = {label: sorted(values) for label, values in tags.items()}
-    return Reading(metric.name, metric.documentation, measurements, open_tags)
+    return Reading(family.name, family.description, measurements, open_tags)
 
 
-def _samples(metric: Metric, tag: tuple[str, str] | None) -> Iterator[Sample]:
-    for sample in metric.samples:
-        if sample.name.endswith(("_bucket", "_created")):
-            continue
-        if tag is None or sample.labels.get(tag[0]) == tag[1]:
-            yield sample
-
-
-def _statistic(metric: Metric, sample: Sample) -> str:
-    if metric.type == "histogram":
-        return "COUNT" if sample.name.endswith("_count") else "TOTAL"
-    return "COUNT" if metric.type == "counter" else "VALUE"
+def _statistics(kind: Kind) -> tuple[str, ...]:
+    if kind is Kind.HISTOGRAM:
+        return ("COUNT", "TOTAL")
+    return ("COUNT",) if kind is Kind.COUNTER else ("VALUE",)

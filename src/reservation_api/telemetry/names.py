@@ -62,15 +62,15 @@ DYNAMODB_OPERATION_LATENCY: Final = Metric(
     "DynamoDBOperationLatency",
     Kind.HISTOGRAM,
     "ms",
-    "Calls of DynamoDB, each try; a transaction counts for the table of its first item.",
+    "Calls of DynamoDB, further tries included; a transaction counts for the table of its first item.",
     ("table", "operation"),
     essential=True,
 )
 HTTP_REQUESTS: Final = Metric(
-    "HTTPRequests", Kind.COUNTER, "1", "Requests answered over HTTP.", essential=True
+    "HTTPRequests", Kind.COUNTER, "1", "Requests answered over HTTP, but for the actuator's.", essential=True
 )
 HTTP_ERRORS: Final = Metric(
-    "HTTPErrors", Kind.COUNTER, "1", "Requests answered with 5xx over HTTP.", essential=True
+    "HTTPErrors", Kind.COUNTER, "1", "Those of them answered with 5xx.", essential=True
 )
 OUTBOX_OLDEST_PENDING_AGE: Final = Metric(
     "OutboxOldestPendingAge",

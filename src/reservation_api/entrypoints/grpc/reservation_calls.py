@@ -117,6 +117,7 @@ class ReservationCalls:
                 self.in_flight -= 1
             latency.observe(call.milliseconds)
             if call.replayed:
+                self._metrics.replays.inc()
                 context.set_trailing_metadata((REPLAYED,))
             return reply
 

@@ -1,13 +1,12 @@
 """The methods of `reservation.v1.ReservationService`: read, call one use case, render."""
 
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import perf_counter
 
 from reservation_api.application.command import Answer, Command, digest
 from reservation_api.application.use_cases import UseCases
-from reservation_api.domain.reservation import Reservation, Status
+from reservation_api.domain.reservation import Reservation
 from reservation_api.domain.values import ReservationId, UserId
 from reservation_api.entrypoints.grpc import reservation_replies as replies
 from reservation_api.entrypoints.grpc import reservation_requests as requests
@@ -48,13 +47,12 @@ class ReservationMethods:
     no return may be abandoned, and what comes after it is made good by a retry or the workers.
     """
 
-    def __init__(self, use_cases: UseCases, count_status: Callable[[Status], None]) -> None:
+    def __init__(self, use_cases: UseCases) -> None:
         self._hold = use_cases.hold
         self._confirm = use_cases.confirm
         self._cancel = use_cases.cancel
         self._extend = use_cases.extend
         self._queries = use_cases.queries
-        self._count_status = count_status
 
     async def create(
         self, request: wire.CreateReservationRequest, call: Call
@@ -66,7 +64,6 @@ class ReservationMethods:
         command = _command(call, request.idempotency_key, "CreateReservation", *what)
         answer = await self._hold(command, wanted)
         reservation = _reservation_of(answer, call)
-        self._count(answer, Status.HOLD)
         return replies.create_reply(reservation)
 
     async def get(self, request: wire.GetReservationRequest, call: Call) -> wire.GetReservationResponse:
@@ -87,7 +84,6 @@ class ReservationMethods:
         _reservation_of(answer, call)
         if answer.order is None:
             raise ValueError("a confirm is answered with its order")
-        self._count(answer, Status.CONFIRMED)
         return replies.confirm_reply(answer.order)
 
     async def cancel(
@@ -99,7 +95,6 @@ class ReservationMethods:
         command = _command(call, request.idempotency_key, "CancelReservation", reservation_id)
         answer = await self._cancel(command, reservation_id)
         reservation = _reservation_of(answer, call)
-        self._count(answer, Status.CANCELLED)
         return replies.cancel_reply(reservation)
 
     async def extend(self, request: wire.ExtendHoldRequest, call: Call) -> wire.ExtendHoldResponse:
@@ -136,10 +131,6 @@ class ReservationMethods:
         call.reservation_id = reservation_id
         user = _user_of(user_id, call)
         call.subject = await self._queries.owner_of(reservation_id) if user is None else user
-
-    def _count(self, answer: Answer, status: Status) -> None:
-        if not answer.replayed:
-            self._count_status(status)
 
 
 def _user_of(user_id: str, call: Call) -> UserId | None:

@@ -91,7 +91,7 @@ class ReservationServer:
         metrics: Metrics,
         settings: ReservationServerSettings,
     ) -> None:
-        methods = ReservationMethods(use_cases, metrics.count_status)
+        methods = ReservationMethods(use_cases)
         self._calls = ReservationCalls(methods, Doorkeeper(tokens, settings.trust), metrics)
         self._health = ReadinessServicer(health_of_process, [SERVICE])
         self._settings = settings

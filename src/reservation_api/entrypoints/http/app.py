@@ -1,11 +1,9 @@
 """The API: a request in, a response out; no server, no socket."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
-
-from prometheus_client import Histogram
 
 from reservation_api.application.health import Health
 from reservation_api.application.use_cases import UseCases
@@ -22,12 +20,13 @@ from reservation_api.entrypoints.http.queries import NoQuery
 from reservation_api.entrypoints.http.request import Call, Request, Response
 from reservation_api.entrypoints.http.reservations import ReservationHandlers
 from reservation_api.entrypoints.http.router import Router
-from reservation_api.entrypoints.http.routes import OPERATIONS
+from reservation_api.entrypoints.http.routes import ACTUATOR, OPERATIONS
 from reservation_api.entrypoints.http.trace_context import trace_of
 from reservation_api.entrypoints.http.wire import is_id
 from reservation_api.ports.clock import Clock
 from reservation_api.ports.identity import OPS_SCOPE, TokenVerifier
 from reservation_api.ports.request_context import RequestContext
+from reservation_api.telemetry.instruments import Histogram
 from reservation_api.telemetry.metrics import Metrics
 
 MAX_IN_FLIGHT = 1_000
@@ -49,6 +48,8 @@ class _Endpoint:
     needs_operator: bool
     has_parameter: bool
     takes_query: bool
+    is_counted: bool
+    """Among the requests that alarms are about: probes are no traffic, and refuse while nothing is wrong."""
 
 
 class Api:
@@ -60,14 +61,17 @@ class Api:
         self, use_cases: UseCases, tokens: TokenVerifier, health: Health, clock: Clock, metrics: Metrics
     ) -> None:
         self._authenticator = Authenticator(tokens)
+        self._metrics = metrics
         self._in_flight = 0
-        reservations = ReservationHandlers(use_cases, clock, metrics)
+        reservations = ReservationHandlers(use_cases, clock)
         actuator = ActuatorHandlers(health, metrics, self._authenticator)
         handlers = _handlers(use_cases, reservations, actuator)
-        self._router = Router(
-            (operation.method, operation.template, _endpoint(operation, handlers, metrics))
-            for operation in OPERATIONS
-        )
+        self._endpoints = [_endpoint(operation, handlers, metrics) for operation in OPERATIONS]
+        self._router = _router(self._endpoints)
+
+    def leave_operators_to_another_port(self) -> None:
+        """Answer operators' requests as if there were no such paths."""
+        self._router = _router(endpoint for endpoint in self._endpoints if not endpoint.needs_operator)
 
     async def __call__(self, request: Request) -> Response:
         """Answer a request; never raises but for cancellation."""
@@ -76,6 +80,7 @@ class Api:
         try:
             endpoint, parameter = self._router.find(request.method, request.path)
         except ReservationApiError as refusal:
+            self._metrics.requests.inc()
             return problem_response(refusal, trace.trace_id)
         call = Call(request, trace.trace_id, parameter, ANONYMOUS)
         error: ReservationApiError | None = None
@@ -91,9 +96,18 @@ class Api:
             response = problem_response(error, trace.trace_id)
         milliseconds = (perf_counter() - began) * 1000
         endpoint.latency.observe(milliseconds)
+        if endpoint.is_counted:
+            self._count(response.status)
         if endpoint.is_command:
+            if call.replayed or (error is not None and error.replayed):
+                self._metrics.replays.inc()
             _log_command(endpoint, call, response.status, milliseconds, error)
         return response
+
+    def _count(self, status: int) -> None:
+        self._metrics.requests.inc()
+        if status >= _FIRST_SERVER_ERROR:
+            self._metrics.errors.inc()
 
     async def _answer(self, endpoint: _Endpoint, call: Call) -> Response:
         """Authenticate, admit, and only then look at anything else of the request."""
@@ -101,6 +115,7 @@ class Api:
             return await endpoint.handler(call)
         call.caller = await self._authenticator.caller_of(call.request.headers)
         if self._in_flight >= self.max_in_flight:  # strangers do not count: they could keep others out
+            self._metrics.shed.inc()
             raise OverloadedError("too many requests are under way in this process")
         self._in_flight += 1
         try:
@@ -159,7 +174,12 @@ def _endpoint(operation: Operation, handlers: Mapping[str, Handler], metrics: Me
         needs_operator=operation.access is Access.OPERATOR,
         has_parameter=operation.parameter is not None,
         takes_query=operation.query is not NoQuery,
+        is_counted=operation.tag != ACTUATOR,
     )
+
+
+def _router(endpoints: Iterable[_Endpoint]) -> Router[_Endpoint]:
+    return Router((one.operation.method, one.operation.template, one) for one in endpoints)
 
 
 def _log_command(

@@ -2,7 +2,6 @@
 
 from msgspec import UNSET
 
-from reservation_api.application.command import Answer
 from reservation_api.application.confirm import Payment
 from reservation_api.application.extend import Extension
 from reservation_api.application.hold import SeatsWanted
@@ -28,7 +27,6 @@ from reservation_api.entrypoints.http.wire import (
     ReservationList,
 )
 from reservation_api.ports.clock import Clock
-from reservation_api.telemetry.metrics import Metrics
 
 _HOLD = BodyCodec(HoldBody)
 _CONFIRM = BodyCodec(ConfirmBody)
@@ -39,14 +37,13 @@ _CANCEL = BodyCodec(CancelBody, empty=CancelBody())
 class ReservationHandlers:
     """Parse, call one use case, render."""
 
-    def __init__(self, use_cases: UseCases, clock: Clock, metrics: Metrics) -> None:
+    def __init__(self, use_cases: UseCases, clock: Clock) -> None:
         self._hold = use_cases.hold
         self._confirm = use_cases.confirm
         self._cancel = use_cases.cancel
         self._extend = use_cases.extend
         self._queries = use_cases.queries
         self._clock = clock
-        self._metrics = metrics
 
     async def hold(self, call: Call) -> Response:
         """POST /v1/reservations."""
@@ -54,7 +51,6 @@ class ReservationHandlers:
         wanted = SeatsWanted(body.event_id, body.qty, body.seat_ids or (), body.reservation_token)
         answer = await self._hold(command, wanted)
         reservation = reservation_of(call, answer)
-        self._count(answer, Status.HOLD)
         location = ("location", f"/v1/reservations/{reservation.reservation_id}")
         return command_response(call, 201, [*JSON_HEADERS, location], held_answer(reservation, answer.as_of))
 
@@ -65,7 +61,6 @@ class ReservationHandlers:
         reservation_of(call, answer)
         if answer.order is None:
             raise ValueError("a confirm is answered with its order")
-        self._count(answer, Status.CONFIRMED)
         return command_response(call, 200, JSON_HEADERS, order_answer(answer.order))
 
     async def cancel(self, call: Call) -> Response:
@@ -73,7 +68,6 @@ class ReservationHandlers:
         command, _ = await read_command(call, _CANCEL)
         answer = await self._cancel(command, _id(call))
         reservation = reservation_of(call, answer)
-        self._count(answer, Status.CANCELLED)
         return command_response(call, 200, JSON_HEADERS, reservation_answer(reservation, answer.as_of))
 
     async def extend(self, call: Call) -> Response:
@@ -99,10 +93,6 @@ class ReservationHandlers:
         items = [reservation_answer(reservation, now) for reservation in page.items]
         next_cursor = UNSET if page.next is None else cursor_of(this_list, page.next)
         return json_response(ReservationList(items, next_cursor))
-
-    def _count(self, answer: Answer, status: Status) -> None:
-        if not answer.replayed:
-            self._metrics.count_status(status)
 
 
 def _id(call: Call) -> ReservationId:

@@ -8,13 +8,17 @@ from reservation_api.application import expire, relay
 from reservation_api.bootstrap import PURGE_BATCH_SIZE, Purge, Service
 from reservation_api.entrypoints.workers.loops import Pause, Work, run_loop
 from reservation_api.ports.clock import Clock
-from reservation_api.ports.outbox import OutboxType
+from reservation_api.ports.outbox import Outbox, OutboxStatus, OutboxType
+from reservation_api.telemetry import names
+from reservation_api.telemetry.instruments import Gauge
 
 EXPIRY_PAUSE_SECONDS = 0.5
 """A hold blocks its seats for so much longer than it says: invariant 6 allows seconds."""
 RELAY_PAUSE_SECONDS = 1.0
 PURGE_PAUSE_SECONDS = 30.0
 """Rows that are over count as absent anyway: this is about the size of the file."""
+MEASURE_PAUSE_SECONDS = 10.0
+"""The alarm on the outbox looks at minutes."""
 
 
 def works_of(service: Service) -> Iterator[Work]:
@@ -24,6 +28,9 @@ def works_of(service: Service) -> Iterator[Work]:
         # One loop for each type: an outage of the bus keeps no release waiting.
         run_once = partial(service.relay.run_once, kind)
         yield Work(f"relay of {kind.value}", run_once, relay.BATCH_SIZE, RELAY_PAUSE_SECONDS)
+    oldest = service.metrics.gauge(names.OUTBOX_OLDEST_PENDING_AGE)
+    measure = partial(_measure, service.outbox, service.clock, oldest)
+    yield Work("measure of the outbox", measure, 1, MEASURE_PAUSE_SECONDS)
     for name, purge in service.purges.items():
         run_once = partial(_purge, purge, service.clock)
         yield Work(f"purge of {name}", run_once, PURGE_BATCH_SIZE, PURGE_PAUSE_SECONDS)
@@ -34,6 +41,13 @@ async def run_background(service: Service, stopping: asyncio.Event, pause: Pause
     async with asyncio.TaskGroup() as group:
         for work in works_of(service):
             group.create_task(run_loop(work, stopping, pause), name=work.name)
+
+
+async def _measure(outbox: Outbox, clock: Clock, oldest: Gauge) -> int:
+    """Set how long the oldest row waits; what could not be looked at stays as it was seen last."""
+    rows = await outbox.list(OutboxStatus.PENDING, 1)
+    oldest.set(max(0.0, (clock.now() - rows[0].created_at).total_seconds()) if rows else 0.0)
+    return 0
 
 
 async def _purge(purge: Purge, clock: Clock) -> int:
