@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any, Final
@@ -139,28 +138,41 @@ class _Aws(asyncio.Protocol):
         self._transport.write(self._answers.get(operation, self._empty))
 
 
-def _reply_to(path: str) -> bytes:
-    if path.endswith("/CommitReservation"):
-        return wire.CommitReservationResponse(
-            order_id="ord_canned", status=wire.COMMIT_STATUS_SUCCESS
-        ).SerializeToString()
-    seats = [types.Seat(id=seat_id, section="A", row="1", number=seat_id[-1]) for seat_id in _SEATS]
-    for seat in seats:
-        seat.price.CopyFrom(types.Money(amount=50_000, currency="KRW"))
-    ends_at = datetime.now(UTC) + timedelta(hours=1)
+def _sold(_: bytes) -> bytes:
+    return _SOLD
+
+
+def _held(request: bytes) -> bytes:
+    """Hold for as long as is asked: a service that checks replies believes no more."""
+    ends_at = wire.ReserveSeatRequest.FromString(request).hold_expires_at
     reply = wire.ReserveSeatResponse(
-        reserved_seats=seats, hold_expires_at=ends_at, status=wire.HOLD_STATUS_ACTIVE
+        reserved_seats=_SEAT_MESSAGES, hold_expires_at=ends_at, status=wire.HOLD_STATUS_ACTIVE
     )
     return reply.SerializeToString()
 
 
+_SOLD: Final = wire.CommitReservationResponse(
+    order_id="ord_canned", status=wire.COMMIT_STATUS_SUCCESS
+).SerializeToString()
+_SEAT_MESSAGES: Final = tuple(
+    types.Seat(
+        id=seat_id,
+        section="A",
+        row="1",
+        number=seat_id[-1],
+        price=types.Money(amount=50_000, currency="KRW"),
+    )
+    for seat_id in _SEATS
+)
+
+
 class _Inventory(grpc.GenericRpcHandler):
     def service(self, details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[Any, Any]":
-        reply = _reply_to(details.method)
+        reply = _sold if details.method.endswith("/CommitReservation") else _held
 
-        async def answer(_: bytes, __: Any) -> bytes:
+        async def answer(request: bytes, __: Any) -> bytes:
             await asyncio.sleep(INVENTORY_SECONDS)
-            return reply
+            return reply(request)
 
         return grpc.unary_unary_rpc_method_handler(answer)
 
