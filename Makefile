@@ -5,10 +5,10 @@ RUN := .venv/bin/
 export UV_PYTHON_DOWNLOADS = never
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast test-infra check format documents protos bench clean
+.PHONY: help run test test-fast test-infra check format documents protos lambda-package bench clean
 
 help: ## Print this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(UV):
 	$(PYTHON) -m venv .tools
@@ -50,8 +50,12 @@ documents: .venv/.synced ## Write docs/openapi.json and docs/events from the cod
 protos: .venv/.synced ## Write src/reservation_proto from proto/
 	$(RUN)python scripts/generate_proto.py
 
+lambda-package: .venv/.synced ## Write dist/lambda-ARCHITECTURE.zip for the functions of infra/terraform
+	$(RUN)python scripts/package_lambda.py --architecture arm64
+	$(RUN)python scripts/package_lambda.py --architecture x86_64
+
 bench: .venv/.synced ## CPU per request on this machine; writes bench/results/
 	$(RUN)python -m bench.report
 
 clean: ## Remove what the other targets made
-	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis data bench/results
+	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis data dist bench/results
