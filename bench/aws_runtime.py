@@ -75,6 +75,9 @@ def settings_of(endpoints: Endpoints, jwks: str) -> Mapping[str, str]:
         "INVENTORY_GRPC_ADDRESS": endpoints.inventory_address,
         "JWT_ISSUER_URI": ISSUER,
         "JWT_JWKS": jwks,
+        # A stall of a shared machine must not open a breaker: what is measured is work, not refusals.
+        "APP_INVENTORY_TIMELIMITER_TIMEOUT_DURATION_MILLISECONDS": "5000",
+        "APP_STORE_TIMELIMITER_TIMEOUT_DURATION_MILLISECONDS": "5000",
     }
 
 
