@@ -151,9 +151,6 @@ def _held(request: bytes) -> bytes:
     return reply.SerializeToString()
 
 
-_SOLD: Final = wire.CommitReservationResponse(
-    order_id="ord_canned", status=wire.COMMIT_STATUS_SUCCESS
-).SerializeToString()
 _SEAT_MESSAGES: Final = tuple(
     types.Seat(
         id=seat_id,
@@ -164,6 +161,9 @@ _SEAT_MESSAGES: Final = tuple(
     )
     for seat_id in _SEATS
 )
+_SOLD: Final = wire.CommitReservationResponse(
+    sold_seats=_SEAT_MESSAGES, status=wire.COMMIT_STATUS_SUCCESS
+).SerializeToString()
 
 
 class _Inventory(grpc.GenericRpcHandler):
