@@ -162,6 +162,7 @@ def test_an_unknown_outcome_names_the_request_for_the_services_support() -> None
         ("Mon, 23 Nov 2026", None),
         ("now", None),
         ("Mon, 99 Nov 2026 04:00:00 GMT", None),
+        ("1 Jan 999999999999 12:00:00", None),
         ("\xff", None),
     ],
 )

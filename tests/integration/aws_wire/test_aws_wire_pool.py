@@ -170,10 +170,22 @@ async def test_connections_that_a_burst_left_behind_are_closed() -> None:
 async def test_a_connection_that_the_service_closed_while_it_was_idle_harms_no_call(
     end: Callable[[Peer], None],
 ) -> None:
-    async with serving(after_one_answer(end)) as service, calling(service) as client:
+    async with serving(after_one_answer(end)) as service, calling(service, max_attempts=1) as client:
         for number in range(1, 6):
             assert await get(client) == {"connection": number}
             await until(lambda: client.metrics().connections_open == 0)
+
+
+async def test_a_connection_that_is_about_to_close_takes_no_request() -> None:
+    """The service's FIN is here; the event loop tells a turn later that the connection is gone."""
+    async with serving(numbered()) as service, calling(service, max_attempts=1) as client:
+        await get(client)
+        (idle,) = client._pool._idle
+        idle.eof_received()
+        assert await get(client) == {"connection": 2}
+        with pytest.raises(NotSentError):
+            await idle.exchange(b"request", 1)
+    assert len(service.requests) == 2
 
 
 @pytest.mark.parametrize("end", [Peer.finish, Peer.reset], ids=["FIN", "RST"])

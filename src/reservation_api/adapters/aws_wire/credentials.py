@@ -180,9 +180,7 @@ class CredentialChain:
             _log.warning("AWS credentials: %s", result)
         else:
             self._found, credentials = result
-            if (
-                credentials != self._credentials
-            ):  # equal ones stay the same object: signers keep what they made
+            if credentials != self._credentials:  # equal ones stay the same object, as signers compare them
                 self._credentials = credentials
             self._check_at = self._monotonic() + CHECK_SECONDS
         done.set_result(None)

@@ -115,7 +115,8 @@ class Pool:
         now = asyncio.get_running_loop().time()
         while self._idle:
             connection = self._idle.pop()
-            if connection.retires_at > now and connection.idle_since + self._settings.max_idle_seconds > now:
+            is_fresh = connection.idle_since + self._settings.max_idle_seconds > now
+            if connection.is_usable and is_fresh and connection.retires_at > now:
                 return connection
             connection.abort()
         return None
@@ -142,9 +143,8 @@ class Pool:
         except (OSError, UnicodeError) as error:  # addresses and certificates; a host name that can be none
             raise NotSentError(f"not connected: {error}") from error
         finally:
-            if not connection.retires_at:  # not connected, or for nobody any more
-                connection.abort()
-                self._forget(connection)  # uvloop does not say that a cancelled one is lost
+            if not connection.retires_at:  # the event loop closes what was not made; uvloop does not say so
+                self._forget(connection)
         return connection
 
     async def _make(self, connection: Connection) -> None:
