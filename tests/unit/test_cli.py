@@ -60,11 +60,11 @@ def test_misuse_ends_with_2(cli: Cli, arguments: list[str]) -> None:
     "command", [["serve"], ["worker"], ["dev"], ["token", "--sub", "a"], ["events", "list"]]
 )
 def test_wrong_settings_end_with_2_and_a_line_for_each(cli: Cli, command: list[str]) -> None:
-    result = cli.run(*command, code=2, APP_HTTP_PORT="x", APP_MANAGEMENT_PORT="9090")
+    result = cli.run(*command, code=2, APP_HTTP_PORT="x", APP_HOLD_SECONDS="0")
     lines = result.stderr.splitlines()
     assert len(lines) == 2
     assert lines[0].startswith("Configuration: APP_HTTP_PORT must be")
-    assert lines[1].startswith("Configuration: APP_MANAGEMENT_PORT is set, but")
+    assert lines[1].startswith("Configuration: APP_HOLD_SECONDS must be")
 
 
 async def test_a_token_is_printed_alone_and_is_good(cli: Cli) -> None:

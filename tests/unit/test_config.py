@@ -102,7 +102,7 @@ def test_all_faults_are_told_at_once() -> None:
         APP_HOLD_SECONDS="0",
         APP_HTPT_PORT="1",
         SPRING_PROFILES_ACTIVE="prod",
-        APP_MANAGEMENT_PORT="9000",
+        APP_MANAGEMENT_PORT="70000",
     )
     for name in ("APP_HTTP_PORT", "APP_HOLD_SECONDS", "APP_HTPT_PORT", "profile prod", "APP_MANAGEMENT_PORT"):
         assert len([fault for fault in faults if fault.startswith(name)]) == 1, name
@@ -212,6 +212,14 @@ def test_a_value_out_of_bounds_is_a_fault_that_says_what_it_must_be(name: str, b
             if fault.startswith((f"{name} must", f"{name} names"))
         ]
         assert len(told) == 1, text
+
+
+@pytest.mark.parametrize("other", ["APP_HTTP_PORT", "GRPC_PORT"])
+def test_the_actuators_port_is_nobody_elses(other: str) -> None:
+    assert load({"APP_MANAGEMENT_PORT": "9000"}).http.management_port == 9000
+    assert faults_of(**{"APP_MANAGEMENT_PORT": "9000", other: "9000"}) == [
+        f"APP_MANAGEMENT_PORT and {other} are both 9000: each needs a port of its own"
+    ]
 
 
 def test_holds_never_outlive_what_the_inventory_remembers() -> None:

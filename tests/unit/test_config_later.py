@@ -83,7 +83,6 @@ def test_a_region_alone_is_harmless() -> None:
     ("name", "text", "feature"),
     [
         ("OTLP_ENDPOINT", "https://otel/v1/metrics", "the export of telemetry"),
-        ("APP_MANAGEMENT_PORT", "9091", "a port of its own for the actuator"),
     ],
 )
 def test_what_is_not_built_is_refused_by_its_name(name: str, text: str, feature: str) -> None:

@@ -126,6 +126,10 @@ def _cross_faults(values: Values) -> Iterator[str]:
             f"APP_SHUTDOWN_SECONDS ({shutdown:g}) must leave 2 seconds or more"
             f" after APP_DRAIN_SECONDS ({drain:g})"
         )
+    management = values.get("APP_MANAGEMENT_PORT")
+    for other in ("APP_HTTP_PORT", "GRPC_PORT"):
+        if management is not None and management == values.get(other):
+            yield f"APP_MANAGEMENT_PORT and {other} are both {management}: each needs a port of its own"
     is_prod = PROD in (values.get("SPRING_PROFILES_ACTIVE") or ())
     if is_prod and not values.has("APP_PAYMENT_VERIFIER") and not values.has("PAYMENT_GRPC_ADDRESS"):
         yield (
@@ -157,7 +161,9 @@ def _harmless(setting: Setting) -> Any:
 def _tree(values: Values) -> Config:
     return Config(
         profiles=values.get("SPRING_PROFILES_ACTIVE"),
-        http=HttpConfig(values.get("APP_HTTP_HOST"), values.get("APP_HTTP_PORT")),
+        http=HttpConfig(
+            values.get("APP_HTTP_HOST"), values.get("APP_HTTP_PORT"), values.get("APP_MANAGEMENT_PORT")
+        ),
         process=ProcessConfig(
             workers=values.get("APP_WORKERS"),
             drain_seconds=values.get("APP_DRAIN_SECONDS"),

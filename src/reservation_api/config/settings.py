@@ -38,6 +38,11 @@ _LONGEST_GRACE = 1500
 SERVER = (
     Setting("APP_HTTP_HOST", IpAddress(), "Where to listen; `dev` listens on 127.0.0.1.", "0.0.0.0"),  # noqa: S104
     Setting("APP_HTTP_PORT", _PORT, "The port of HTTP.", "8080"),
+    Setting(
+        "APP_MANAGEMENT_PORT",
+        _PORT,
+        "A port for the actuator alone, open to whoever reaches it; HTTP's then answers for health only.",
+    ),
     Setting("APP_WORKERS", WholeNumber(1, 64), "Processes that `serve` runs; one per core.", "1"),
     Setting(
         "APP_DRAIN_SECONDS",
@@ -210,11 +215,6 @@ LATER = (
         "the export of telemetry over OTLP is",
         "and scrape /actuator/prometheus",
         (Setting("OTLP_ENDPOINT", Url(), "Where to send metrics."),),
-    ),
-    LaterFeature(
-        "a port of its own for the actuator is",
-        "to serve the actuator on the port of HTTP",
-        (Setting("APP_MANAGEMENT_PORT", _PORT, "The port of the actuator."),),
     ),
 )
 

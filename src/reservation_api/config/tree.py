@@ -78,6 +78,8 @@ class HttpConfig:
 
     host: str
     port: int
+    management_port: int | None = None
+    """Of the actuator; None: it is on `port`, for operators."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,12 @@ from reservation_api.bootstrap import config_on_stand_in, furnish_stand_in, open
 from reservation_api.config import Config, load_environment
 from reservation_api.config.development import use_any_credentials
 from reservation_api.entrypoints.cli.welcome import on_aws, welcome
-from reservation_api.entrypoints.processes.fleet import LIFELINE_OPTION, run_fleet
+from reservation_api.entrypoints.processes.fleet import LIFELINE_OPTION, METRICS_OPTION, run_fleet
 from reservation_api.entrypoints.processes.port import PortUnavailableError, check_port
 from reservation_api.entrypoints.processes.serving import Role, run_process, server_tls
 from reservation_api.entrypoints.processes.stand_in import run_stand_in, serve_inventory
 from reservation_api.telemetry.logs import configure_logs
+from reservation_api.telemetry.siblings import FolderOfSiblings
 
 MAX_WORKERS = 64
 
@@ -36,7 +37,8 @@ _log = logging.getLogger(__name__)
 )
 @click.option(LIFELINE_OPTION, type=int, hidden=True)
 @click.option("--child", type=int, hidden=True)
-def serve(workers: int | None, lifeline: int | None, child: int | None) -> None:
+@click.option(METRICS_OPTION, type=Path, hidden=True)
+def serve(workers: int | None, lifeline: int | None, child: int | None, metrics_folder: Path | None) -> None:
     """Serve HTTP, and gRPC on GRPC_PORT. Expiry and retries are for `worker`: run one beside it."""
     config = load_environment()
     configure_process_logs(config, "serve", child)
@@ -44,7 +46,8 @@ def serve(workers: int | None, lifeline: int | None, child: int | None) -> None:
         _check_ports(config)
     count = workers or config.process.workers
     if count == 1:
-        _run(run_process(config, Role(serves=True, lifeline=lifeline)))
+        siblings = None if metrics_folder is None else FolderOfSiblings(metrics_folder, child or 0)
+        _run(run_process(config, Role(serves=True, lifeline=lifeline, siblings=siblings)))
     else:
         _run(run_fleet(config, count))
 
@@ -54,6 +57,7 @@ def worker() -> None:
     """Expire holds, deliver what the fast relay has left, delete what is over. Run one or several."""
     config = load_environment()
     configure_process_logs(config, "worker")
+    _check_management_port(config)
     _run(run_process(config, Role(works=True)))
 
 
@@ -119,10 +123,16 @@ def _check_ports(config: Config) -> None:
     So a parent says what is wrong, and no child dies of it again and again.
     """
     check_port(config.http.host, config.http.port)
+    _check_management_port(config)
     if config.grpc is not None:
         check_port(config.http.host, config.grpc.port)
         if config.grpc.tls is not None:
             server_tls(config.grpc.tls)
+
+
+def _check_management_port(config: Config) -> None:
+    if config.http.management_port is not None:
+        check_port(config.http.host, config.http.management_port)
 
 
 def _without_a_grpc_port_that_is_taken(config: Config) -> Config:

@@ -1,19 +1,27 @@
 """`/actuator`: health, info and metrics, as Spring Boot shows them."""
 
 import platform
+from collections.abc import Mapping
 from importlib.metadata import version
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from reservation_api.application.health import Component, ComponentStatus, Health, Readiness
 from reservation_api.domain.errors import NotFoundError
-from reservation_api.entrypoints.http.authentication import Authenticator
 from reservation_api.entrypoints.http.decoding import decode_query
+from reservation_api.entrypoints.http.operations import Handler
 from reservation_api.entrypoints.http.queries import MetricQuery
 from reservation_api.entrypoints.http.render import json_response
-from reservation_api.entrypoints.http.request import JSON_HEADERS, SAFETY_HEADERS, Call, HeaderList, Response
+from reservation_api.entrypoints.http.request import (
+    JSON_HEADERS,
+    SAFETY_HEADERS,
+    Call,
+    HeaderList,
+    Headers,
+    Response,
+)
 from reservation_api.ports.identity import OPS_SCOPE
 from reservation_api.telemetry.metrics import CONTENT_TYPE, Metrics
 
@@ -86,7 +94,7 @@ class TagAnswer(Struct, frozen=True):
 
 
 class MetricAnswer(Struct, frozen=True, rename="camel"):
-    """One metric of this process."""
+    """One metric of this process and those beside it on the port."""
 
     name: str
     description: str
@@ -94,21 +102,41 @@ class MetricAnswer(Struct, frozen=True, rename="camel"):
     available_tags: list[TagAnswer]
 
 
+class KnowsScopes(Protocol):
+    """Says what the caller of a public route may see."""
+
+    async def has_scope(self, headers: Headers, scope: str) -> bool:
+        """Tell whether the caller has a scope."""
+        ...
+
+
 class ActuatorHandlers:
     """Renders health and metrics."""
 
-    def __init__(self, health: Health, metrics: Metrics, authenticator: Authenticator) -> None:
+    def __init__(self, health: Health, metrics: Metrics, callers: KnowsScopes) -> None:
         self._health = health
         self._metrics = metrics
-        self._authenticator = authenticator
+        self._callers = callers
         self._info = InfoAnswer(
             AppAnswer(PACKAGE, version(PACKAGE)), RuntimeAnswer(platform.python_version())
         )
 
+    def by_operation(self) -> Mapping[str, Handler]:
+        """Say who serves each operation."""
+        return {
+            "health": self.health,
+            "liveness": self.liveness,
+            "readiness": self.readiness,
+            "info": self.info,
+            "listMetrics": self.metric_names,
+            "getMetric": self.metric,
+            "prometheus": self.prometheus,
+        }
+
     async def health(self, call: Call) -> Response:
         """GET /actuator/health."""
         components = await self._health.components()
-        with_details = await self._authenticator.has_scope(call.request.headers, OPS_SCOPE)
+        with_details = await self._callers.has_scope(call.request.headers, OPS_SCOPE)
         shown = {name: _component(part, with_details=with_details) for name, part in components.items()}
         shown["livenessState"] = ComponentAnswer("UP")
         shown["readinessState"] = ComponentAnswer(_readiness_text(self._health.readiness))

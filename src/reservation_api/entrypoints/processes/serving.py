@@ -22,10 +22,13 @@ from reservation_api.entrypoints.grpc.reservation_server import (
 from reservation_api.entrypoints.http.app import Api
 from reservation_api.entrypoints.http.granian_server import HttpServer
 from reservation_api.entrypoints.processes.lifeline import watch_lifeline
+from reservation_api.entrypoints.processes.observing import management, telemetry
 from reservation_api.entrypoints.processes.port import PortUnavailableError, why_grpc_does_not_listen
 from reservation_api.entrypoints.processes.shutdown import Shutdown
 from reservation_api.entrypoints.workers.background import run_background
 from reservation_api.entrypoints.workers.loops import keep_running, pause_until
+from reservation_api.telemetry.metrics import Siblings
+from reservation_api.telemetry.names import REQUESTS_IN_FLIGHT
 
 GARBAGE_THRESHOLDS = (20_000, 50, 1_000)
 """Requests leave no cycles to speak of, and a collection costs each a few microseconds: look seldom."""
@@ -53,6 +56,8 @@ class Role:
     """Does the background work: expiry, the relay's slow path, purges."""
     lifeline: int | None = None
     """The reading end of the pipe whose other end the parent keeps."""
+    siblings: Siblings | None = None
+    """The parent's other children."""
 
 
 async def run_process(config: Config, role: Role, on_ready: OnReady | None = None) -> None:
@@ -67,7 +72,9 @@ async def run_process(config: Config, role: Role, on_ready: OnReady | None = Non
     async with AsyncExitStack() as stages:
         stages.callback(shutdown.done)
         service = await stages.enter_async_context(_open_service(config, shutdown))
+        await stages.enter_async_context(telemetry(service, role.siblings, shutdown))
         await stages.enter_async_context(_fast_relay(service.fast_relay, shutdown))
+        await stages.enter_async_context(management(service, shutdown, alone=not role.serves))
         if role.works:
             await stages.enter_async_context(_background(service, shutdown))
         if role.serves:
@@ -138,6 +145,7 @@ async def _grpc(service: Service, shutdown: Shutdown, *, shares_port: bool) -> A
     tls = None if grpc.tls is None else server_tls(grpc.tls)
     settings = ReservationServerSettings(grpc.port, host, grpc.is_trusted, tls, shares_port)
     server = ReservationServer(service.use_cases, service.tokens, service.health, service.metrics, settings)
+    service.metrics.watch(REQUESTS_IN_FLIGHT, (), lambda: server.in_flight)
     try:
         await server.start()
     except RuntimeError as error:
@@ -161,7 +169,10 @@ async def _http(service: Service, shutdown: Shutdown) -> AsyncIterator[None]:
     """Serve; at the end refuse readiness, keep serving until the balancer has seen it, then stop."""
     api = Api(service.use_cases, service.tokens, service.health, service.clock, service.metrics)
     address = service.config.http
+    if address.management_port is not None:
+        api.leave_operators_to_another_port()
     server = HttpServer(api, address.host, address.port)
+    service.metrics.watch(REQUESTS_IN_FLIGHT, (), lambda: server.in_flight)
     try:
         await server.start()
     except OSError as error:

@@ -28,6 +28,8 @@ _log = logging.getLogger(__name__)
 
 Spawn = Callable[[int], Awaitable[Process]]
 """Starts the child of that number."""
+Bury = Callable[[int], None]
+"""Told the number of a child that is gone, before there is another."""
 
 
 class ChildrenKeepDyingError(Exception):
@@ -57,8 +59,9 @@ class _Child:
 class Supervisor:
     """Keeps a number of children alive until asked to stop."""
 
-    def __init__(self, spawn: Spawn, count: int, pause: Pause) -> None:
+    def __init__(self, spawn: Spawn, count: int, pause: Pause, bury: Bury) -> None:
         self._spawn = spawn
+        self._bury = bury
         self._children = [_Child(number) for number in range(1, count + 1)]
         self._pause = pause
 
@@ -106,7 +109,9 @@ class Supervisor:
         if shutdown.asked.is_set():  # those that lived then were told already
             child.is_told = False
             child.tell_to_end()
-        return await child.process.wait()
+        code = await child.process.wait()
+        self._bury(child.number)
+        return code
 
     def _count_death(self, child: _Child, code: int, lived_seconds: float) -> None:
         child.early_deaths = 0 if lived_seconds >= SOUND_SECONDS else child.early_deaths + 1

@@ -1,0 +1,141 @@
+"""The metrics of real processes: of several on one port, of a worker, and on a port of the actuator's own."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from signal import SIGKILL
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from tests.support.processes import (
+    HOST,
+    READINESS,
+    Running,
+    children_of,
+    free_port,
+    is_alive,
+    running,
+    status_of,
+    wait_until,
+)
+
+pytestmark = pytest.mark.e2e
+
+FLEET = ["serve", "--workers", "2"]
+PROMETHEUS = "/actuator/prometheus"
+OPS = "reservation:ops"
+
+
+def samples_of(text: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """Return every sample by its name and labels; what is no exposition format raises."""
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def scrape(
+    url: str, headers: dict[str, str] | None = None
+) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """Ask on a connection of its own: the kernel picks who answers."""
+    answer = httpx.get(url + PROMETHEUS, headers=headers, trust_env=False)
+    assert answer.status_code == 200, answer.text
+    return samples_of(answer.text)
+
+
+def total(samples: dict[tuple[str, frozenset[tuple[str, str]]], float], name: str, **labels: str) -> float:
+    return sum(
+        value for (sample, own), value in samples.items() if sample == name and set(labels.items()) <= own
+    )
+
+
+def look_at_orders(server: Running, times: int, headers: dict[str, str]) -> None:
+    """Each on a connection of its own, so that all children have some."""
+    for _ in range(times):
+        assert httpx.get(server.url + "/v1/orders", headers=headers, trust_env=False).status_code == 200
+
+
+def test_any_child_answers_for_all_and_no_counter_falls_when_one_is_killed() -> None:
+    with running(FLEET) as server:
+        bearer = server.bearer("alice", OPS)
+        look_at_orders(server, 30, bearer)
+        wait_until(lambda: total(scrape(server.url, bearer), "HTTPRequests_total") == 30)
+        shown = [total(scrape(server.url, bearer), "HTTPRequests_total") for _ in range(10)]
+        assert shown == [30] * 10
+
+        victim = children_of(server.pid)[0]
+        os.kill(victim, SIGKILL)
+        wait_until(lambda: not is_alive(victim))
+        wait_until(lambda: [line["message"] for line in server.logs()].count("ready") == 3)
+
+        after = [scrape(server.url, bearer) for _ in range(10)]
+        assert {total(samples, "HTTPRequests_total") for samples in after} == {30}
+        assert {total(s, "APILatency_count", endpoint="GET /v1/orders") for s in after} == {30}
+        look_at_orders(server, 10, bearer)
+        wait_until(lambda: total(scrape(server.url, bearer), "HTTPRequests_total") == 40)
+        assert server.stop() == 0
+
+
+@contextmanager
+def folders_left() -> Iterator[Callable[[], set[Path]]]:
+    def look() -> set[Path]:
+        return {
+            path
+            for place in (Path("/dev/shm"), Path("/tmp"))
+            if place.exists()
+            for path in place.glob("reservation-api-metrics-*")
+        }
+
+    before = look()
+    yield lambda: look() - before
+
+
+def test_the_folder_of_the_metrics_goes_with_the_parent() -> None:
+    with folders_left() as left:
+        with running(FLEET) as server:
+            wait_until(lambda: bool(left()))
+            assert server.stop() == 0
+        assert left() == set()
+
+
+def test_a_port_of_its_own_needs_no_token_and_leaves_health_alone_to_http() -> None:
+    port = free_port()
+    with running(FLEET, {"APP_MANAGEMENT_PORT": str(port)}) as server:
+        bearer = server.bearer("alice", OPS)
+        management = f"http://{HOST}:{port}"
+        look_at_orders(server, 5, bearer)
+        wait_until(lambda: total(scrape(management), "HTTPRequests_total") == 5)
+        for path in ("health", "health/readiness", "info", "metrics", "metrics/APILatency"):
+            assert status_of(f"{management}/actuator/{path}") == 200, path
+        details = httpx.get(f"{management}/actuator/health", trust_env=False).json()["components"]["store"]
+        assert details["status"] == "UP"
+        assert status_of(f"{management}/v1/orders") == 404
+
+        for path, status in (("health", 200), ("prometheus", 404), ("metrics", 404), ("info", 404)):
+            answer = httpx.get(f"{server.url}/actuator/{path}", headers=bearer, trust_env=False)
+            assert answer.status_code == status, path
+        assert server.stop() == 0
+
+
+def test_a_worker_is_a_target_of_its_own_if_it_has_a_port() -> None:
+    port = free_port()
+    with running(["worker"], {"APP_MANAGEMENT_PORT": str(port)}) as worker:
+        management = f"http://{HOST}:{port}"
+        wait_until(lambda: status_of(management + READINESS) == 200)
+        wait_until(lambda: ("OutboxOldestPendingAge", frozenset()) in scrape(management))
+        assert worker.stop() == 0
+
+
+def test_a_port_of_the_actuators_that_is_taken_is_an_error_in_a_line() -> None:
+    with running(["serve"]) as first:
+        taken = {"APP_MANAGEMENT_PORT": str(first.port)}
+        for command in (["worker"], ["serve"], FLEET):
+            with running(command, taken, until_ready=False) as second:
+                assert second.wait() == 1
+                assert f"can not listen on 0.0.0.0 port {first.port}" in second.log_text().replace(
+                    HOST, "0.0.0.0"
+                )
+                assert len(second.log_text().splitlines()) == 1
