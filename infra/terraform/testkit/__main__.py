@@ -1,17 +1,14 @@
 """The command line: `python -m testkit check DIR`."""
 
-import os
 import sys
 from pathlib import Path
 
 import click
 
-from testkit.aws import Aws
 from testkit.check import Settings, check
 from testkit.fetch import FetchError, fetched
 from testkit.kinds import DATA_SOURCES, KINDS
-from testkit.schema import load
-from testkit.terraform import HOW_TO_GET_IT, SCHEMA, TerraformError, installed
+from testkit.terraform import HOW_TO_GET_IT, TerraformError, installed
 
 
 @click.group()
@@ -26,11 +23,13 @@ def main() -> None:
 @click.option("--var", "variables", multiple=True, help="NAME=VALUE, as for terraform.")
 @click.option("--var-file", "files", multiple=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--expect", "expectations", multiple=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--stand-in", "servers", multiple=True, help="SERVICE=moto|ministack, against the table.")
 def check_command(
     folders: tuple[Path, ...],
     variables: tuple[str, ...],
     files: tuple[Path, ...],
     expectations: tuple[Path, ...],
+    servers: tuple[str, ...],
 ) -> None:
     """Take each folder through fmt, init, validate, test, plan, apply, plan, expectations, destroy."""
     if installed() is None:
@@ -38,20 +37,12 @@ def check_command(
     arguments = [f"-var={variable}" for variable in variables]
     arguments += [f"-var-file={file.resolve()}" for file in files]
     scripts = [script.resolve() for script in expectations]
+    chosen = dict(server.split("=", 1) for server in servers)
     for folder in folders:
         try:
-            check(Settings(folder, arguments, scripts), click.echo)
+            check(Settings(folder, arguments, scripts, chosen), click.echo)
         except (TerraformError, FetchError) as error:
             raise click.ClickException(str(error)) from error
-
-
-@main.command("provider", hidden=True)
-def provider_command() -> None:
-    """Be the provider that Terraform starts."""
-    from testkit.plugin import serve  # noqa: PLC0415 (the protocol's package is there only when Terraform asks)
-    from testkit.provider import Provider  # noqa: PLC0415
-
-    serve(Provider(load(Path(os.environ[SCHEMA])), Aws.of_the_environment()))
 
 
 @main.command("fetch")

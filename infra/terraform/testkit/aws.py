@@ -5,14 +5,11 @@ import os
 from collections.abc import Mapping
 from typing import Any, Final
 
-import boto3
-from botocore.config import Config
-
-from testkit.backends import ACCOUNT, REGION, backend_of
+from testkit.backends import ACCOUNT, REGION
 from testkit.shapes import refuse_bad_values
 
 ENDPOINTS: Final = "TESTKIT_ENDPOINTS"
-"""The environment variable that tells a provider where the stand-ins are: {"moto": "http://…", …}."""
+"""The environment variable that tells a provider where the stand-ins are: {"*": "http://…", "sqs": …}."""
 
 
 class Aws:
@@ -33,16 +30,20 @@ class Aws:
         """Return clients of another region."""
         return self if region in {None, self.region} else Aws(self._endpoints, region or REGION)
 
-    def client(self, service: str) -> Any:
-        """Return the client of a service; the first call makes it."""
-        if service not in self._clients:
-            self._clients[service] = self._made(service)
-        return self._clients[service]
+    def client(self, service: str, part: str = "") -> Any:
+        """Return the client of a service, or of a part of it that is elsewhere; the first call makes it."""
+        name = f"{service}:{part}" if part else service
+        if name not in self._clients:
+            self._clients[name] = self._made(service, self._endpoints.get(name) or self._endpoints["*"])
+        return self._clients[name]
 
-    def _made(self, service: str) -> Any:
-        client = boto3.client(
+    def _made(self, service: str, endpoint: str) -> Any:
+        from botocore.config import Config  # noqa: PLC0415 (slow to import, and half of Terraform's calls need none)
+        from botocore.session import Session  # noqa: PLC0415
+
+        client = Session().create_client(
             service,
-            endpoint_url=self._endpoints[backend_of(service)],
+            endpoint_url=endpoint,
             region_name=self.region,
             aws_access_key_id=self.account,
             aws_secret_access_key="testkit",

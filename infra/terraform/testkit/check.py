@@ -6,14 +6,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from testkit import backends
 from testkit.aws import ENDPOINTS
 from testkit.fetch import HERE, fetched
 from testkit.kinds import DATA_SOURCES, KINDS
+from testkit.servers import stand_ins
 from testkit.terraform import CHANGES, TerraformError, Workspace, workspace
 
 
@@ -26,7 +27,8 @@ class Settings:
     """`-var` and `-var-file` for plan, apply and destroy; files by absolute path."""
     expectations: Sequence[Path] = ()
     """Scripts that look at the stand-ins after the apply, with `testkit.aws.Aws.of_the_environment()`."""
-    destroy: bool = True
+    servers: Mapping[str, str] = field(default_factory=dict)
+    """Servers for services other than those of the table, to measure with."""
 
 
 Step = tuple[str, Callable[[], None]]
@@ -37,7 +39,8 @@ def check(settings: Settings, report: Callable[[str], None] = print) -> None:
     found = fetched(KINDS, DATA_SOURCES)
     with tempfile.TemporaryDirectory(prefix="testkit-") as temporary:
         work = Path(temporary)
-        with backends.running(work) as endpoints:
+        with stand_ins(work) as servers:
+            endpoints = backends.endpoints(servers, settings.servers)
             place = workspace(settings.source, work, found, endpoints)
             for name, step in steps(place, settings):
                 start = time.monotonic()
@@ -70,8 +73,7 @@ def steps(place: Workspace, settings: Settings) -> Iterator[Step]:
     yield "second plan is empty", second_plan
     for script in settings.expectations:
         yield f"expectations of {script.name}", lambda script=script: expect(place, script)  # type: ignore[misc]
-    if settings.destroy:
-        yield "destroy", lambda: _silently(place, "destroy", "-input=false", "-auto-approve", *arguments)
+    yield "destroy", lambda: _silently(place, "destroy", "-input=false", "-auto-approve", *arguments)
 
 
 def _silently(place: Workspace, *arguments: str) -> None:

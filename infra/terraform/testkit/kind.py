@@ -38,6 +38,8 @@ class Rules:
     """Blocks that AWS fills in when the configuration has none."""
     json_texts: frozenset[str] = frozenset()
     """Attributes that hold JSON, equal when the documents are."""
+    sticky: frozenset[str] = frozenset()
+    """Attributes that stay as AWS has them when the configuration has none."""
     identity: Mapping[str, str] = field(default_factory=dict)
     """The attribute by which elements of a set of blocks are recognised."""
     renewed: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -48,7 +50,7 @@ class Rules:
 
 Create = Callable[[Aws, State], State]
 Read = Callable[[Aws, State], State | None]
-Update = Callable[[Aws, State, State], None]
+Update = Callable[[Aws, State, State], State | None]
 Delete = Callable[[Aws, State], None]
 
 
@@ -57,7 +59,8 @@ class Kind:
     """One resource type: its calls and its rules.
 
     `create` takes the planned object and returns what identifies the new one; `read` takes that and returns
-    every attribute that AWS stores, or None when it is gone; `update` takes the prior and the planned object.
+    every attribute that AWS stores, or None when it is gone; `update` takes the prior and the planned object,
+    and returns what identifies it now if that has changed.
     """
 
     name: str

@@ -52,7 +52,7 @@ def _attribute(attribute: Attribute, rules: Rules, config: State, prior: State |
     if prior is None:
         return UNKNOWN if value is None and attribute.computed else value
     before = prior.get(name)
-    if value is None and attribute.computed:
+    if value is None and (attribute.computed or path in rules.sticky):
         return before
     return before if same(attribute.type, value, before, as_json=path in rules.json_texts) else value
 
@@ -113,12 +113,18 @@ def same(cty: Any, value: Any, before: Any, *, as_json: bool = False) -> bool:
     if as_json and isinstance(value, str) and isinstance(before, str):
         return same_documents(value, before)
     if isinstance(cty, list) and cty[0] == "set" and is_known(value):
-        return _canonical(value) == _canonical(before)
+        return sorted(map(_canonical, value or [])) == sorted(map(_canonical, before or []))
     return bool(value == before)
 
 
-def _canonical(values: list[Any] | None) -> list[str]:
-    return sorted(json.dumps(value, sort_keys=True) for value in values or [])
+def _canonical(value: Any) -> str:
+    """Write an element of a set; of an object only what is set, and its lists in order."""
+    if isinstance(value, Mapping):
+        members = {key: inner for key, inner in value.items() if not is_zero(inner)}
+        return json.dumps({key: _canonical(inner) for key, inner in members.items()}, sort_keys=True)
+    if isinstance(value, list):
+        return json.dumps(sorted(map(_canonical, value)))
+    return json.dumps(value)
 
 
 def same_documents(one: str, other: str) -> bool:

@@ -15,6 +15,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from tf.gen import grpc_controller_pb2, grpc_controller_pb2_grpc, grpc_stdio_pb2_grpc, tfplugin_pb2_grpc
 
+from testkit.aws import Aws
+from testkit.provider import Provider
+from testkit.schema import SCHEMA, load
+
 CORE_PROTOCOL, PROVIDER_PROTOCOL = "1", "6"
 THREADS = 16
 """Terraform asks for ten resources at once."""
@@ -57,6 +61,11 @@ def serve(provider: Any) -> None:
         server.stop(grace=ORPHAN_CHECK_SECONDS).wait()
 
 
+def main() -> None:
+    """Be the provider that Terraform has started."""
+    serve(Provider(load(Path(os.environ[SCHEMA])), Aws.of_the_environment()))
+
+
 def _certificate() -> tuple[bytes, x509.Certificate]:
     """Make a key and a certificate for this one process; Terraform trusts what the first line says."""
     key = ec.generate_private_key(ec.SECP256R1())
@@ -79,3 +88,7 @@ def _certificate() -> tuple[bytes, x509.Certificate]:
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     return private, certificate
+
+
+if __name__ == "__main__":
+    main()

@@ -39,6 +39,8 @@ class _Completion:
         before = None if isinstance(before, Unknown) else before
         if path in self._from_state:
             return before
+        if path == "name_prefix":  # what came of it is the name
+            return before or ""
         if name in got:
             return got[name]
         if is_zero(before):

@@ -1,5 +1,6 @@
 """What happens to a resource of any kind: plan, apply, read, import, with tags and regions alike."""
 
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -10,8 +11,8 @@ from testkit.kind import Fault, Kind
 from testkit.kinds import DATA_SOURCES, KINDS
 from testkit.lost import lost_by_the_stand_in
 from testkit.reading import completed
-from testkit.schema import Block, Schema
-from testkit.values import UNKNOWN, State, Unknown, only
+from testkit.schema import Block, Schema, elements
+from testkit.values import UNKNOWN, State, Unknown, is_known, only
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +70,24 @@ class Resources:
         now = prior
         try:
             now = self._written(kind, aws, prior, planned)
-            return Applied(self._read(kind, aws, now))
+            state = self._read(kind, aws, now)
+            return (
+                Applied(state) if state else Applied(None, LookupError("it is not there after it was made"))
+            )
         except Exception as error:  # noqa: BLE001 (Terraform shows it to the user, and keeps what was made)
             return Applied(None if now is None else _without_unknowns(self._block(name), now), error)
 
     @staticmethod
     def _written(kind: Kind, aws: Aws, prior: State | None, planned: State) -> State:
         if prior is None:
+            planned = planned | _generated_name(planned)
             return planned | kind.create(aws, planned)
         if kind.update is None:
             raise NotImplementedError(
                 f"{kind.name} has no update: is an attribute missing from its force_new?"
             )
-        kind.update(aws, prior, planned)
-        return {name: prior[name] if isinstance(v, Unknown) else v for name, v in planned.items()}
+        now = {name: prior[name] if isinstance(v, Unknown) else v for name, v in planned.items()}
+        return now | (kind.update(aws, prior, planned) or {})
 
     def read(self, name: str, state: State) -> State | None:
         """Read a resource anew; None when it is gone."""
@@ -122,6 +127,18 @@ class Resources:
         return self._aws if isinstance(region, Unknown) else self._aws.at(region)
 
 
+def _generated_name(planned: State) -> State:
+    """Make a name when the configuration leaves it to the provider."""
+    if "name_prefix" not in planned or not isinstance(planned["name"], Unknown):
+        return {}
+    prefix = planned["name_prefix"]
+    return {"name": ("terraform-" if isinstance(prefix, Unknown) else prefix) + uuid.uuid4().hex[:26]}
+
+
 def _without_unknowns(block: Block, state: State) -> State:
-    empty = block.empty()
-    return {name: empty[name] if isinstance(value, Unknown) else value for name, value in state.items()}
+    """Leave out what nobody will know any more."""
+    kept: State = {name: None if not is_known(state[name]) else state[name] for name in block.attributes}
+    for name, nested in block.blocks.items():
+        whole = [_without_unknowns(nested.block, element) for element in elements(nested, state[name])]
+        kept[name] = block.empty()[name] if not whole else whole[0] if nested.mode == "single" else whole
+    return kept

@@ -4,11 +4,13 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from testkit.values import State, Unknown
 
-PROVIDER = "registry.terraform.io/hashicorp/aws"
+PROVIDER: Final = "registry.terraform.io/hashicorp/aws"
+SCHEMA: Final = "TESTKIT_SCHEMA"
+"""The environment variable that tells the provider where its schema is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,8 @@ from typing import Any, Final
 from testkit.aws import ENDPOINTS
 from testkit.backends import ACCOUNT, REGION
 from testkit.fetch import HERE, Fetched
+from testkit.schema import SCHEMA
 
-SCHEMA: Final = "TESTKIT_SCHEMA"
-"""The environment variable that tells the provider where its schema is."""
 RUN_SECONDS: Final = 300
 CHANGES: Final = 2
 """What `plan -detailed-exitcode` exits with when there is something to do."""
@@ -89,7 +88,7 @@ def workspace(source: Path, work: Path, fetched: Fetched, endpoints: Mapping[str
     settings.write_text(
         f'provider_installation {{\n  filesystem_mirror {{\n    path = "{mirror}"\n  }}\n}}\n'
     )
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "AWS_"))}
+    environment = bare_environment()
     return Workspace(
         folder,
         environment
@@ -107,15 +106,22 @@ def workspace(source: Path, work: Path, fetched: Fetched, endpoints: Mapping[str
     )
 
 
+def bare_environment() -> dict[str, str]:
+    """Return the environment without anything that would reach the user's own AWS or Terraform settings."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "AWS_"))}
+
+
 def _write_provider(mirror: Path, fetched: Fetched) -> None:
-    """Put a starter of `python -m testkit provider` where Terraform looks for the AWS provider."""
-    platform = json.loads(subprocess.check_output(["terraform", "version", "-json"]))["platform"]
+    """Put a starter of `python -m testkit.plugin` where Terraform looks for the AWS provider."""
+    platform = json.loads(subprocess.check_output(["terraform", "version", "-json"], env=bare_environment()))[
+        "platform"
+    ]
     version = fetched.provider_version
     folder = mirror / "registry.terraform.io/hashicorp/aws" / version / platform
     folder.mkdir(parents=True)
     starter = folder / f"terraform-provider-aws_v{version}_x5"
     path = os.pathsep.join([str(HERE.parent), str(fetched.protocol)])
     starter.write_text(
-        f'#!/bin/sh\nexport PYTHONPATH="{path}"\nexec "{sys.executable}" -W error -m testkit provider\n'
+        f'#!/bin/sh\nexport PYTHONPATH="{path}"\nexec "{sys.executable}" -W error -m testkit.plugin\n'
     )
     starter.chmod(0o755)

@@ -4,9 +4,54 @@ from collections.abc import Mapping
 from typing import Final
 
 from testkit.kind import DataKind, Kind
-from testkit.kinds import account, dynamodb
+from testkit.kinds import (
+    account,
+    autoscaling,
+    balancers,
+    cloudwatch,
+    dynamodb,
+    ecr,
+    ecs,
+    endpoints,
+    events,
+    functions,
+    iam,
+    kms,
+    logs,
+    policy_document,
+    routes,
+    scheduler,
+    secrets,
+    security_groups,
+    sns,
+    sqs,
+    vpc,
+)
 
-KINDS: Final[Mapping[str, Kind]] = {kind.name: kind for module in (dynamodb,) for kind in module.KINDS}
+_OF_RESOURCES: Final = (
+    autoscaling,
+    balancers,
+    cloudwatch,
+    dynamodb,
+    ecr,
+    ecs,
+    endpoints,
+    events,
+    functions,
+    iam,
+    kms,
+    logs,
+    routes,
+    scheduler,
+    secrets,
+    security_groups,
+    sns,
+    sqs,
+    vpc,
+)
+_OF_DATA: Final = (account, endpoints, iam, policy_document, vpc)
+
+KINDS: Final[Mapping[str, Kind]] = {kind.name: kind for module in _OF_RESOURCES for kind in module.KINDS}
 DATA_SOURCES: Final[Mapping[str, DataKind]] = {
-    kind.name: kind for module in (account,) for kind in module.DATA_SOURCES
+    kind.name: kind for module in _OF_DATA for kind in module.DATA_SOURCES
 }

@@ -83,7 +83,7 @@ def _stream(state: State) -> dict[str, Any] | None:
 
 def _create(aws: Aws, table: State) -> State:
     client, name, mode = aws.client("dynamodb"), table["name"], table["billing_mode"]
-    client.create_table(
+    answer = client.create_table(
         **params(
             TableName=name,
             KeySchema=_key_schema(table["hash_key"], table["range_key"]),
@@ -108,7 +108,7 @@ def _create(aws: Aws, table: State) -> State:
     if (only(table["ttl"]) or {}).get("enabled"):
         _set_ttl(aws, table)
     for replica in table["replica"]:
-        _change_replica(aws, name, "Create", replica)
+        _make_replica(aws, table, answer["TableDescription"]["TableArn"], replica)
     return {"id": name}
 
 
@@ -135,6 +135,24 @@ def _change_replica(aws: Aws, table: str, action: str, replica: State) -> None:
     key = params(KMSMasterKeyId=replica["kms_key_arn"]) if action == "Create" else {}
     update = {action: {"RegionName": replica["region_name"], **key}}
     aws.client("dynamodb").update_table(TableName=table, ReplicaUpdates=[update])
+
+
+def _make_replica(aws: Aws, table: State, arn: str, replica: State) -> None:
+    _change_replica(aws, table["name"], "Create", replica)
+    _set_replica(aws, table, arn, replica)
+
+
+def _set_replica(aws: Aws, table: State, arn: str, replica: State) -> None:
+    """Set what a replica has of its own, by calls in its own region."""
+    client, name = aws.at(replica["region_name"]).client("dynamodb"), table["name"]
+    if isinstance(replica["deletion_protection_enabled"], bool):
+        protected = replica["deletion_protection_enabled"]
+        client.update_table(TableName=name, DeletionProtectionEnabled=protected)
+    recovery = {"PointInTimeRecoveryEnabled": bool(replica["point_in_time_recovery"])}
+    client.update_continuous_backups(TableName=name, PointInTimeRecoverySpecification=recovery)
+    if replica["propagate_tags"] and table["tags_all"]:
+        there = arn.replace(f":{aws.region}:", f":{replica['region_name']}:")
+        client.tag_resource(ResourceArn=there, Tags=tag_list(table["tags_all"]))
 
 
 def _settings(prior: State, planned: State) -> dict[str, Any]:
@@ -218,16 +236,24 @@ def _update_replicas(aws: Aws, prior: State, planned: State) -> None:
     new = {replica["region_name"]: replica for replica in planned["replica"]}
     for region in old.keys() - new.keys():
         _change_replica(aws, planned["name"], "Delete", old[region])
-    for region in new.keys() - old.keys():
-        _change_replica(aws, planned["name"], "Create", new[region])
+    for region, replica in new.items():
+        if region not in old:
+            _make_replica(aws, planned, prior["arn"], replica)
+        elif replica != old[region]:
+            _set_replica(aws, planned, prior["arn"], replica)
 
 
 def _delete(aws: Aws, state: State) -> None:
+    for replica in state["replica"]:
+        _change_replica(aws, state["id"], "Delete", replica)
     aws.client("dynamodb").delete_table(TableName=state["id"])
 
 
 def _faults(config: State) -> Iterable[Fault]:
     """Find keys that are not declared, and declarations that no key uses: AWS refuses both."""
+    for ttl in config["ttl"] or []:
+        if ttl["enabled"] is True and ttl["attribute_name"] is None:
+            yield Fault("ttl that is enabled needs attribute_name", "ttl")
     blocks = [*(config["global_secondary_index"] or []), *(config["local_secondary_index"] or [])]
     keys = [config["hash_key"], config["range_key"]]
     keys += [index.get(name) for index in blocks for name in ("hash_key", "range_key")]
@@ -272,10 +298,24 @@ KINDS: Final = (
         _delete,
         _update,
         Rules(
-            defaults={"billing_mode": "PROVISIONED", "table_class": "STANDARD"},
+            defaults={
+                "billing_mode": "PROVISIONED",
+                "replica.consistency_mode": "EVENTUAL",
+                "replica.point_in_time_recovery": False,
+                "replica.propagate_tags": False,
+                "table_class": "STANDARD",
+            },
             force_new=frozenset({"name", "region", "hash_key", "range_key", "local_secondary_index"}),
-            computed_blocks=frozenset({"point_in_time_recovery", "ttl", "warm_throughput"}),
+            computed_blocks=frozenset(
+                {
+                    "global_secondary_index.warm_throughput",
+                    "point_in_time_recovery",
+                    "ttl",
+                    "warm_throughput",
+                }
+            ),
             identity={"global_secondary_index": "name", "replica": "region_name"},
+            kept=frozenset({"replica.propagate_tags"}),
         ),
         _faults,
     ),

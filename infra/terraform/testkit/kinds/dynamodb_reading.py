@@ -4,7 +4,7 @@ from typing import Any
 
 from testkit.aws import Aws
 from testkit.calls import found, tag_map
-from testkit.values import State
+from testkit.values import State, only
 
 
 def read(aws: Aws, state: State) -> State | None:
@@ -26,7 +26,11 @@ def read(aws: Aws, state: State) -> State | None:
         "local_secondary_index": [_read_local(index) for index in table.get("LocalSecondaryIndexes", [])],
         "point_in_time_recovery": _read_recovery(client, name),
         "ttl": _read_ttl(client, name, state),
-        "replica": [_read_replica(replica) for replica in table.get("Replicas", [])],
+        "replica": [
+            _read_replica(aws, name, replica)
+            for replica in table.get("Replicas", [])
+            if replica["RegionName"] != aws.region
+        ],
         "tags_all": tag_map(tags),
     }
 
@@ -131,14 +135,25 @@ def _read_ttl(client: Any, name: str, state: State) -> list[State]:
     enabled = ttl.get("TimeToLiveStatus") in {"ENABLED", "ENABLING"}
     if not enabled and not state.get("ttl"):
         return []
-    return [{"enabled": enabled, "attribute_name": ttl.get("AttributeName", "")}]
+    if enabled:
+        return [{"enabled": True, "attribute_name": ttl["AttributeName"]}]
+    named = only(state["ttl"])["attribute_name"]  # AWS wants it to disable, and then does not answer it
+    return [{"enabled": False, "attribute_name": named}]
 
 
-def _read_replica(replica: dict[str, Any]) -> State:
+def _read_replica(aws: Aws, table: str, replica: dict[str, Any]) -> State:
+    region = replica["RegionName"]
+    client = aws.at(region).client("dynamodb")
+    there = client.describe_table(TableName=table)["Table"]
+    backups = client.describe_continuous_backups(TableName=table)["ContinuousBackupsDescription"]
+    recovery = backups.get("PointInTimeRecoveryDescription", {})
     return {
-        "region_name": replica["RegionName"],
+        "region_name": region,
+        "arn": there["TableArn"],
+        "consistency_mode": "EVENTUAL",
+        "deletion_protection_enabled": there.get("DeletionProtectionEnabled", False),
         "kms_key_arn": replica.get("KMSMasterKeyId"),
-        "arn": replica.get("ReplicaArn"),
-        "stream_arn": None,
-        "stream_label": None,
+        "point_in_time_recovery": recovery.get("PointInTimeRecoveryStatus") == "ENABLED",
+        "stream_arn": there.get("LatestStreamArn"),
+        "stream_label": there.get("LatestStreamLabel"),
     }

@@ -1,0 +1,144 @@
+resource "aws_sqs_queue" "work" {
+  name = "work"
+}
+
+resource "aws_sqs_queue" "dead" {
+  name                    = "dead"
+  sqs_managed_sse_enabled = true
+}
+
+resource "aws_cloudwatch_event_bus" "this" {
+  name        = "reservations"
+  description = "What happens to reservations"
+  tags        = { Bus = var.changed ? "changed" : "reservations" }
+
+  dead_letter_config {
+    arn = aws_sqs_queue.dead.arn
+  }
+}
+
+resource "aws_cloudwatch_event_bus_policy" "this" {
+  event_bus_name = aws_cloudwatch_event_bus.this.name
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid       = "Publish"
+      Effect    = "Allow"
+      Principal = { AWS = "arn:aws:iam::123456789012:root" }
+      Action    = var.changed ? "events:PutRule" : "events:PutEvents"
+      Resource  = aws_cloudwatch_event_bus.this.arn
+    }]
+  })
+}
+
+resource "aws_cloudwatch_event_archive" "this" {
+  name             = "reservations"
+  description      = "A year of events"
+  event_source_arn = aws_cloudwatch_event_bus.this.arn
+  retention_days   = var.changed ? 30 : 365
+  event_pattern    = jsonencode({ source = ["reservation.service"] })
+}
+
+resource "aws_cloudwatch_event_rule" "created" {
+  name           = "created"
+  description    = "Held"
+  event_bus_name = aws_cloudwatch_event_bus.this.name
+  event_pattern = jsonencode({
+    source      = ["reservation.service"]
+    detail-type = ["Reservation Created"]
+    detail      = { status = var.changed ? ["HOLD", "CONFIRMED"] : ["HOLD"] }
+  })
+  tags = var.changed ? {} : { Rule = "created" }
+}
+
+resource "aws_cloudwatch_event_rule" "minutely" {
+  name                = "minutely"
+  schedule_expression = "rate(1 minute)"
+  state               = var.changed ? "ENABLED" : "DISABLED"
+}
+
+resource "aws_cloudwatch_event_target" "work" {
+  rule           = aws_cloudwatch_event_rule.created.name
+  event_bus_name = aws_cloudwatch_event_bus.this.name
+  target_id      = "work"
+  arn            = aws_sqs_queue.work.arn
+
+  dead_letter_config {
+    arn = aws_sqs_queue.dead.arn
+  }
+
+  retry_policy {
+    maximum_retry_attempts       = var.changed ? 0 : 4
+    maximum_event_age_in_seconds = 3600
+  }
+}
+
+resource "aws_cloudwatch_event_target" "transformed" {
+  rule = aws_cloudwatch_event_rule.minutely.name
+  arn  = aws_sqs_queue.work.arn
+
+  input_transformer {
+    input_paths    = { id = "$.id" }
+    input_template = "{\"event\": <id>, \"at\": <aws.events.event.ingestion-time>}"
+  }
+}
+
+resource "aws_scheduler_schedule_group" "this" {
+  name = "reservations"
+  tags = var.changed ? { Changed = "yes" } : { Group = "reservations" }
+}
+
+resource "aws_iam_role" "scheduler" {
+  name = "scheduler"
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Principal = { Service = "scheduler.amazonaws.com" }
+      Action    = "sts:AssumeRole"
+    }]
+  })
+}
+
+resource "aws_scheduler_schedule" "expiry" {
+  name                         = "expiry"
+  group_name                   = aws_scheduler_schedule_group.this.name
+  description                  = "Expire what is due"
+  schedule_expression          = var.changed ? "rate(2 minutes)" : "rate(1 minutes)"
+  schedule_expression_timezone = "Asia/Seoul"
+  state                        = "DISABLED"
+
+  flexible_time_window {
+    mode                      = "FLEXIBLE"
+    maximum_window_in_minutes = var.changed ? 10 : 5
+  }
+
+  target {
+    arn      = aws_sqs_queue.work.arn
+    role_arn = aws_iam_role.scheduler.arn
+    input    = jsonencode({ job = "expire" })
+
+    dead_letter_config {
+      arn = aws_sqs_queue.dead.arn
+    }
+
+    retry_policy {
+      maximum_retry_attempts       = 0
+      maximum_event_age_in_seconds = 60
+    }
+  }
+}
+
+resource "aws_scheduler_schedule" "least" {
+  name                = "least"
+  schedule_expression = "rate(5 minutes)"
+
+  flexible_time_window {
+    mode = "OFF"
+  }
+
+  target {
+    arn      = aws_sqs_queue.work.arn
+    role_arn = aws_iam_role.scheduler.arn
+  }
+}

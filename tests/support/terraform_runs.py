@@ -1,0 +1,75 @@
+"""Configurations of the tests, in workspaces of their own, with stand-ins that no other test has."""
+
+import json
+import shutil
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from testkit import backends
+from testkit.aws import Aws
+from testkit.fetch import Fetched
+from testkit.resources import Resources
+from testkit.schema import load
+from testkit.servers import stand_ins
+from testkit.terraform import CHANGES, Workspace, workspace
+
+CONFIGURATIONS: Final = Path(__file__).parents[1] / "infra" / "configurations"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A workspace, and the stand-ins that it is applied to."""
+
+    place: Workspace
+    aws: Aws
+    resources: Resources
+
+    def apply(self, **variables: str) -> dict[str, list[str]]:
+        """Plan and apply; return what was done to each resource by its address."""
+        arguments = [f"-var={name}={value}" for name, value in variables.items()]
+        self.place.run("plan", "-input=false", "-out=plan", *arguments)
+        changes = self.place.json("show", "-json", "plan").get("resource_changes", [])
+        self.place.run("apply", "-input=false", "plan")
+        return {change["address"]: change["change"]["actions"] for change in changes}
+
+    def differences(self, **variables: str) -> str:
+        """Return what another plan would change; nothing, most of the time."""
+        arguments = [f"-var={name}={value}" for name, value in variables.items()]
+        command = ["plan", "-input=false", "-detailed-exitcode", *arguments]
+        outcome = self.place.run(*command, allowed=(0, CHANGES))
+        return outcome.output if outcome.code else ""
+
+    def state(self) -> list[dict[str, Any]]:
+        """Return every resource in the state: address, type, values."""
+        shown = self.place.json("show", "-json")
+        resources = shown.get("values", {}).get("root_module", {}).get("resources", [])
+        return [resource for resource in resources if resource["mode"] == "managed"]
+
+
+@contextmanager
+def run_of(configuration: Path, work: Path, fetched: Fetched) -> Iterator[Run]:
+    """Initialise a configuration in a copy; whatever it makes is gone with its servers."""
+    with stand_ins(work) as servers:
+        endpoints = backends.endpoints(servers)
+        place = workspace(configuration, work, fetched, endpoints)
+        place.run("init", "-input=false")
+        aws = Aws(endpoints)
+        yield Run(place, aws, Resources(load(fetched.schema), aws))
+
+
+def copy_of(name: str, work: Path) -> Path:
+    """Copy a configuration of the tests, with the code of its functions."""
+    copy = work / name
+    shutil.copytree(CONFIGURATIONS / name, copy)
+    with zipfile.ZipFile(copy / "function.zip", "w") as archive:
+        archive.writestr(zipfile.ZipInfo("main.py"), "def handler(event, context):\n    return event\n")
+    return copy
+
+
+def text_of(value: Any) -> str:
+    """Write a value so that equal ones read the same."""
+    return json.dumps(value, sort_keys=True, default=str)
