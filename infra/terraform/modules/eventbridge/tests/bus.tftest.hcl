@@ -173,8 +173,12 @@ run "names_begin_with_env" {
   }
 
   assert {
-    condition     = [for rule in output.rules : rule.name] == ["demo-reservation-created", "demo-reservation-expiry-scheduler", "demo-reservation-status-changed"]
-    error_message = "Rules."
+    condition = jsonencode(output.rules) == jsonencode({
+      created        = { name = "demo-reservation-created", event_bus_name = "demo-reservation-events" }
+      expiry         = { name = "demo-reservation-expiry-scheduler", event_bus_name = null }
+      status_changed = { name = "demo-reservation-status-changed", event_bus_name = "demo-reservation-events" }
+    })
+    error_message = "Rules, and on which bus their metrics count."
   }
 
   assert {
