@@ -93,8 +93,10 @@ async def test_a_list_of_rows_goes_over_all_pages(process: Adapters) -> None:
 @pytest.mark.parametrize("limit", [1, 2, 3, 100])
 async def test_a_users_reservations_are_listed_over_all_pages(process: Adapters, limit: int) -> None:
     statuses = [Status.HOLD, Status.CONFIRMED, Status.CANCELLED, Status.EXPIRED]
+    # The index has rows of one status by their ids, which is here the wrong way round.
     rows = [
-        reservation(f"rsv_{n}", status=statuses[n % 4], created_at=START + n % 3 * SECOND) for n in range(11)
+        reservation(f"rsv_{n:02d}", status=statuses[n % 4], created_at=START - n // 2 * SECOND)
+        for n in range(19)
     ]
     await process.write(*map(InsertReservation, rows))
     listed = await _walk(lambda after: process.read_model.reservations_of_user(ALICE, None, limit, after))

@@ -107,8 +107,23 @@ async def test_an_index_is_asked_for_what_may_be_due_only() -> None:
     assert call.request["FilterExpression"] == (
         "hold_expires_at <= :now AND attribute_not_exists(intent_order_id)"
     )
+    assert call.request["KeyConditionExpression"] == "#status = :status AND created_at <= :began_by"
     assert call.request["ExpressionAttributeValues"] == {
         ":status": {"S": "HOLD"},
         ":began_by": {"S": "2026-11-23T11:59:00.000Z"},
+        ":now": {"S": "2026-11-23T12:00:00.000Z"},
+    }
+
+
+async def test_the_outboxs_index_is_asked_for_one_type_and_what_may_be_due_of_it() -> None:
+    caller = ScriptedCaller([_page()])
+    outbox = DynamoDbOutbox(DynamoDb(caller), NAMES, StatusShards())
+    await outbox.due(OutboxType.RELEASE_SEATS, START, 10)
+    (call,) = caller.calls
+    assert call.request["KeyConditionExpression"] == "#status = :status AND created_at <= :now"
+    assert call.request["FilterExpression"] == "#type = :type AND next_retry_at <= :now"
+    assert call.request["ExpressionAttributeValues"] == {
+        ":status": {"S": "PENDING"},
+        ":type": {"S": "Release Seats"},
         ":now": {"S": "2026-11-23T12:00:00.000Z"},
     }

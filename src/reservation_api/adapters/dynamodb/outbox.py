@@ -32,10 +32,8 @@ class DynamoDbOutbox:
 
         def judge(item: Item) -> OutboxEntry | None:
             entry = outbox_entry_of(item)
-            is_due = (
-                entry.status is OutboxStatus.PENDING and entry.type is kind and entry.next_retry_at <= now
-            )
-            return entry if is_due else None
+            is_due = entry.status is OutboxStatus.PENDING and entry.next_retry_at <= now
+            return entry if is_due else None  # its type never changes: the index is right about it
 
         due = {
             "KeyConditionExpression": _IN_STATUS + _MADE_BY_NOW,
