@@ -201,6 +201,8 @@ TLS_FILES = (
         *((f"APP_{name}_FILE", ["a\0b"]) for name in TLS_FILES),
         ("OTLP_ENDPOINT", ["otel:4318", "http://user:hunter2@otel/"]),
         ("APP_MANAGEMENT_PORT", ["70000"]),
+        ("APP_OTLP_INTERVAL_SECONDS", ["0", "0.01", "3601"]),
+        ("APP_METRICS_EMF", ["yes", "1"]),
         ("APP_STATUS_SHARDS", ["0", "101"]),
     ],
 )

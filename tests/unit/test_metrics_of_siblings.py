@@ -81,7 +81,7 @@ def test_whoever_is_asked_answers_for_all(tmp_path: Path) -> None:
     first, second = child(tmp_path, 1), child(tmp_path, 2)
     first.requests.inc(3)
     second.requests.inc(4)
-    second.publish()
+    second.share()
     assert value(first, "HTTPRequests") == 7
     assert value(second, "HTTPRequests") == 7
     assert b"HTTPRequests_total 7.0" in first.exposition()
@@ -89,7 +89,7 @@ def test_whoever_is_asked_answers_for_all(tmp_path: Path) -> None:
 
 
 def test_a_counter_never_falls_whichever_process_is_asked(tmp_path: Path) -> None:
-    """A child that was killed had last published when it was asked last."""
+    """A child that was killed had last shared when it was asked last."""
     processes = [child(tmp_path, 1), child(tmp_path, 2)]
     shown = 0.0
     for step in range(60):
@@ -108,7 +108,7 @@ def test_what_a_dead_child_counted_stays_and_its_gauges_go(tmp_path: Path) -> No
     dead.requests.inc(3)
     dead.latency_of("GET /x").observe(1.0)
     dead.gauge(names.REQUESTS_IN_FLIGHT).set(5)
-    dead.publish()
+    dead.share()
     alive.gauge(names.REQUESTS_IN_FLIGHT).set(2)
     assert value(alive, "RequestsInFlight") == 7
 
@@ -123,7 +123,7 @@ def test_a_child_that_is_read_beside_its_own_end_counts_once(tmp_path: Path) -> 
     """The parent names it in `ended` before it deletes what the child wrote: both are there for a moment."""
     dead, alive = child(tmp_path, 1), child(tmp_path, 2)
     dead.requests.inc(3)
-    dead.publish()
+    dead.share()
     written = (tmp_path / "1-1.live").read_bytes()
     keep_what_ended(tmp_path, 1)
     (tmp_path / "1-1.live").write_bytes(written)
@@ -134,7 +134,7 @@ def test_gauges_of_a_child_that_says_nothing_any_more_are_not_shown(tmp_path: Pa
     hangs, alive = child(tmp_path, 1), child(tmp_path, 2)
     hangs.requests.inc()
     hangs.gauge(names.REQUESTS_IN_FLIGHT).set(5)
-    hangs.publish()
+    hangs.share()
     alive.gauge(names.REQUESTS_IN_FLIGHT).set(1)
     file = tmp_path / "1-1.live"
     snapshot = msgspec.msgpack.decode(file.read_bytes(), type=_Snapshot)
@@ -147,7 +147,7 @@ def test_children_that_die_again_and_again_leave_one_file(tmp_path: Path) -> Non
     for pid in range(REMEMBERED_NAMES + 20):
         dead = child(tmp_path, 1, pid)
         dead.requests.inc()
-        dead.publish()
+        dead.share()
         keep_what_ended(tmp_path, 1)
     assert [path.name for path in tmp_path.iterdir()] == ["ended"]
     ended = msgspec.msgpack.decode((tmp_path / "ended").read_bytes(), type=_Snapshot)
@@ -176,7 +176,7 @@ def test_what_processes_have_in_common_does_not_add_up(tmp_path: Path) -> None:
     one = Metrics()
     alone = {name: reading_of(one, name) for name in ("process_start_time_seconds", "process_max_fds")}
     first, second = child(tmp_path, 1), child(tmp_path, 2)
-    second.publish()
+    second.share()
     assert {name: reading_of(first, name) for name in alone} == alone
     memory = reading_of(first, "process_resident_memory_bytes").measurements[0].value
     assert memory > 1.5 * reading_of(one, "process_resident_memory_bytes").measurements[0].value

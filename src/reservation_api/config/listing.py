@@ -3,11 +3,10 @@
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain
 
 from reservation_api.config.kinds import without_password
 from reservation_api.config.setting import Setting
-from reservation_api.config.settings import BUILT, LATER, SETTINGS
+from reservation_api.config.settings import SETTINGS
 
 MASK = "***"
 
@@ -39,13 +38,11 @@ def list_effective(environ: Mapping[str, str] | None = None) -> Iterator[Effecti
 
 def markdown_table() -> str:
     """Return the README's table of settings."""
-    later = chain.from_iterable(feature.settings for feature in LATER)
-    rows = [*map(_row, BUILT), *(_row(setting, "Not in this release. ") for setting in later)]
     head = ["| variable | default | takes | meaning |", "|---|---|---|---|"]
-    return "\n".join([*head, *rows]) + "\n"
+    return "\n".join([*head, *map(_row, SETTINGS.values())]) + "\n"
 
 
-def _row(setting: Setting, before: str = "") -> str:
+def _row(setting: Setting) -> str:
     default = "" if setting.default is None else f"`{setting.default}`"
     secret = " Masked where shown." if setting.secret else ""
-    return f"| `{setting.name}` | {default} | {setting.kind.hint} | {before}{setting.meaning}{secret} |"
+    return f"| `{setting.name}` | {default} | {setting.kind.hint} | {setting.meaning}{secret} |"

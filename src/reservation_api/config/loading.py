@@ -9,8 +9,9 @@ from reservation_api.application.relay import RetryPolicy
 from reservation_api.config.aws import aws_faults, aws_of
 from reservation_api.config.kinds import Anything, is_loopback, split_url, without_password
 from reservation_api.config.peers import grpc_of, inventory_of, payment_of, peer_faults, peer_notes
-from reservation_api.config.setting import LaterFeature, Setting
-from reservation_api.config.settings import DEV_DEFAULTS, LATER, SETTINGS
+from reservation_api.config.setting import Setting
+from reservation_api.config.settings import DEV_DEFAULTS, SETTINGS
+from reservation_api.config.telemetry import telemetry_faults, telemetry_of
 from reservation_api.config.tree import (
     PROD,
     Config,
@@ -49,8 +50,7 @@ def load(environ: Mapping[str, str], defaults: Mapping[str, str] = NO_DEFAULTS) 
     faults += _cross_faults(values)
     faults += peer_faults(values)
     faults += aws_faults(values)
-    for feature in LATER:
-        faults += _not_built(feature, values)
+    faults += telemetry_faults(values)
     if faults:
         raise ConfigError(faults)
     return _tree(values)
@@ -140,24 +140,6 @@ def _cross_faults(values: Values) -> Iterator[str]:
         yield "APP_PAYMENT_VERIFIER and PAYMENT_GRPC_ADDRESS are both set: payments have one verifier"
 
 
-def _not_built(feature: LaterFeature, values: Values) -> Iterator[str]:
-    names = [
-        setting.name
-        for setting in feature.settings
-        if values.has(setting.name) and values.get(setting.name) != _harmless(setting)
-    ]
-    if names:
-        are, them = ("is", "it") if len(names) == 1 else ("are", "them")
-        yield (
-            f"{', '.join(names)} {are} set, but {feature.subject} not part of this release;"
-            f" unset {them} {feature.remedy}"
-        )
-
-
-def _harmless(setting: Setting) -> Any:
-    return None if setting.default is None else setting.kind.parse(setting.default)
-
-
 def _tree(values: Values) -> Config:
     return Config(
         profiles=values.get("SPRING_PROFILES_ACTIVE"),
@@ -194,6 +176,7 @@ def _tree(values: Values) -> Config:
         inventory=inventory_of(values),
         payment=payment_of(values),
         aws=aws_of(values),
+        telemetry=telemetry_of(values),
         notes=tuple(_notes(values)),
     )
 

@@ -16,13 +16,3 @@ class Setting:
     default: str | None = None
     secret: bool = False
     """Masked wherever it is shown."""
-
-
-@dataclass(frozen=True, slots=True)
-class LaterFeature:
-    """What this release does not have yet: its settings are checked and then refused."""
-
-    subject: str
-    """Completes "…, but {subject} not part of this release"."""
-    remedy: str
-    settings: tuple[Setting, ...]

@@ -23,7 +23,7 @@ from reservation_api.config.kinds import (
     Url,
     WholeNumber,
 )
-from reservation_api.config.setting import LaterFeature, Setting
+from reservation_api.config.setting import Setting
 
 _PORT = WholeNumber(1, 65535)
 _TABLE = Pattern(r"[A-Za-z0-9_.-]{3,255}", "a DynamoDB table name")
@@ -210,19 +210,19 @@ AWS = (
     *guard_settings(EVENT_BUS_GUARD),
 )
 
-LATER = (
-    LaterFeature(
-        "the export of telemetry over OTLP is",
-        "and scrape /actuator/prometheus",
-        (Setting("OTLP_ENDPOINT", Url(), "Where to send metrics."),),
+TELEMETRY = (
+    Setting("OTLP_ENDPOINT", Url(), "Where to send metrics: the whole URL, /v1/metrics included."),
+    Setting("APP_OTLP_INTERVAL_SECONDS", Seconds(0.1, 3600), "How often they are sent.", "10"),
+    Setting(
+        "APP_METRICS_EMF",
+        Choice(("true", "false")),
+        "Whether the metrics of CloudWatch are written to stdout, in its embedded metric format.",
+        "false",
     ),
 )
 
-BUILT = (*SERVER, *STORE, *HOLDS, *RELAY, *IDENTITY, *GRPC, *PAYMENT, *INVENTORY, *AWS)
-SETTINGS: Mapping[str, Setting] = {
-    setting.name: setting
-    for setting in (*BUILT, *(setting for feature in LATER for setting in feature.settings))
-}
+BUILT = (*SERVER, *STORE, *HOLDS, *RELAY, *IDENTITY, *GRPC, *PAYMENT, *INVENTORY, *AWS, *TELEMETRY)
+SETTINGS: Mapping[str, Setting] = {setting.name: setting for setting in BUILT}
 DEV_DEFAULTS: Mapping[str, str] = {
     "APP_HTTP_HOST": "127.0.0.1",
     "APP_DRAIN_SECONDS": "0",

@@ -227,6 +227,25 @@ class ProcessConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class OtlpConfig:
+    """The collector."""
+
+    endpoint: str
+    """The whole URL that metrics are sent to."""
+    interval_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class TelemetryConfig:
+    """Who is told what the process does, other than by being asked."""
+
+    otlp: OtlpConfig | None = None
+    """None: no collector."""
+    emf: bool = False
+    """CloudWatch, by way of stdout."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything that the environment decides."""
 
@@ -245,6 +264,7 @@ class Config:
     """None: every payment intent is believed."""
     aws: AwsConfig | None = None
     """None: embedded."""
+    telemetry: TelemetryConfig = TelemetryConfig()
     notes: tuple[str, ...] = ()
     """What was taken but does nothing: to be logged once."""
 

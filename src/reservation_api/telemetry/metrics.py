@@ -39,7 +39,7 @@ class Reading:
 class Siblings(Protocol):
     """The other processes behind the same port."""
 
-    def publish(self, families: Sequence[FamilyReading]) -> None:
+    def share(self, families: Sequence[FamilyReading]) -> None:
         """Show them what this process stands at."""
         ...
 
@@ -115,10 +115,10 @@ class Metrics:
         """Answer for the siblings, too, from now on."""
         self._siblings = siblings
 
-    def publish(self) -> None:
+    def share(self) -> None:
         """Show the siblings, if there are any, what this process stands at."""
         if self._siblings is not None:
-            self._siblings.publish(self._own())
+            self._siblings.share(self._own())
 
     def read(self) -> list[FamilyReading]:
         """Return what this process and its siblings stand at.
@@ -128,7 +128,7 @@ class Metrics:
         own = self._own()
         if self._siblings is None:
             return own
-        self._siblings.publish(own)
+        self._siblings.share(own)
         return merge([own, *self._siblings.others()])
 
     def exposition(self) -> bytes:

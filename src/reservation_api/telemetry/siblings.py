@@ -25,9 +25,9 @@ import msgspec
 
 from reservation_api.telemetry.readings import FamilyReading, merge, what_lasts
 
-PUBLISH_SECONDS: Final = 1.0
+SHARE_SECONDS: Final = 1.0
 SILENT_SECONDS: Final = 5.0
-"""Who has published nothing for so long has gauges that nobody should believe."""
+"""Who has shared nothing for so long has gauges that nobody should believe."""
 REMEMBERED_NAMES: Final = 100
 """Of children that have ended: more than can die while one answer is being put together."""
 _ENDED: Final = "ended"
@@ -75,7 +75,7 @@ class FolderOfSiblings:
         self._name = f"{number}-{os.getpid()}"
         self._is_failing = False
 
-    def publish(self, families: Sequence[FamilyReading]) -> None:
+    def share(self, families: Sequence[FamilyReading]) -> None:
         """Show the others what this process stands at; a disk that is full is no reason not to answer."""
         snapshot = _Snapshot([self._name], monotonic(), list(families))
         try:

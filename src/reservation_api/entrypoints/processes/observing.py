@@ -1,49 +1,69 @@
 """What lets others see a process: its metrics for those beside it, and the actuator on a port of its own."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from reservation_api.application.health import Readiness
 from reservation_api.bootstrap import Service
+from reservation_api.config.tree import OtlpConfig
 from reservation_api.entrypoints.http.granian_server import HttpServer
 from reservation_api.entrypoints.http.management import ManagementApi
 from reservation_api.entrypoints.processes.port import PortUnavailableError
 from reservation_api.entrypoints.processes.shutdown import Shutdown
-from reservation_api.entrypoints.workers.loops import keep_running
+from reservation_api.entrypoints.workers.loops import Work, pause_until, run_loop
 from reservation_api.telemetry import names
 from reservation_api.telemetry.loop_lag import LoopLag
 from reservation_api.telemetry.metrics import Metrics, Siblings
-from reservation_api.telemetry.siblings import PUBLISH_SECONDS
+from reservation_api.telemetry.otlp_export import MetricsExporter
+from reservation_api.telemetry.otlp_http import OtlpSender
+from reservation_api.telemetry.resource import resource_of_process
+from reservation_api.telemetry.siblings import SHARE_SECONDS
 
 
 @asynccontextmanager
 async def telemetry(service: Service, siblings: Siblings | None, shutdown: Shutdown) -> AsyncIterator[None]:
     """Measure and tell for as long as the process works: what it does at its very end is told, too."""
-    metrics = service.metrics
+    metrics, stopping = service.metrics, asyncio.Event()
     lag = LoopLag(asyncio.get_running_loop())
     metrics.watch(names.EVENT_LOOP_LAG, (), lag.greatest_milliseconds)
-    tasks: list[asyncio.Task[None]] = []
     if siblings is not None:
         metrics.join(siblings)
-        publish = keep_running("publishing metrics", lambda: _publish_forever(metrics), asyncio.sleep)
-        tasks.append(asyncio.create_task(publish))
+    tasks = [asyncio.create_task(tell) for tell in _tellers(service, stopping)]
     try:
         yield
     finally:
         shutdown.enter("telling the last of the metrics")
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
-        metrics.publish()
+        stopping.set()
+        await asyncio.gather(*tasks)
         lag.stop()
 
 
-async def _publish_forever(metrics: Metrics) -> None:
-    while True:
-        metrics.publish()
-        await asyncio.sleep(PUBLISH_SECONDS)
+def _tellers(service: Service, stopping: asyncio.Event) -> Iterator[Coroutine[Any, Any, None]]:
+    """Say who is told; each ends by itself when the process does, within a bounded time."""
+    config, metrics = service.config.telemetry, service.metrics
+    yield _share(metrics, stopping)
+    if config.otlp is not None:
+        yield _send(metrics, config.otlp, stopping)
+
+
+async def _share(metrics: Metrics, stopping: asyncio.Event) -> None:
+    async def share() -> int:
+        metrics.share()
+        return 0
+
+    work = Work("sharing metrics", share, batch_size=1, pause_seconds=SHARE_SECONDS)
+    await run_loop(work, stopping, pause_until(stopping))
+    metrics.share()
+
+
+async def _send(metrics: Metrics, config: OtlpConfig, stopping: asyncio.Event) -> None:
+    sender = OtlpSender(config.endpoint)
+    try:
+        await MetricsExporter(metrics, sender, resource_of_process(), config.interval_seconds).run(stopping)
+    finally:
+        await sender.close()
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ import pytest
 from reservation_api.config.aws import TABLES
 from reservation_api.config.listing import list_effective, markdown_table
 from reservation_api.config.loading import load
-from reservation_api.config.settings import LATER, SETTINGS
+from reservation_api.config.settings import SETTINGS
 from reservation_api.config.tree import ConfigError
 
 DOCUMENT = {
@@ -34,8 +34,7 @@ def faults_of(environ: dict[str, str]) -> list[str]:
 
 
 def test_the_documents_environment_chooses_the_aws_runtime() -> None:
-    environ = {name: text for name, text in DOCUMENT.items() if name != "OTLP_ENDPOINT"}
-    config = load(environ)
+    config = load(DOCUMENT)
 
     assert config.aws is not None
     assert config.aws.region == "ap-northeast-2"
@@ -54,10 +53,9 @@ def test_without_tables_the_runtime_is_embedded() -> None:
 
 
 def test_settings_of_the_aws_runtime_reach_the_tree() -> None:
-    environ = {name: text for name, text in DOCUMENT.items() if name != "OTLP_ENDPOINT"}
     config = load(
         {
-            **environ,
+            **DOCUMENT,
             "APP_STATUS_SHARDS": "8",
             "SQS_ENDPOINT": "http://localhost:4566",
             "APP_STORE_TIMELIMITER_TIMEOUT_DURATION_MILLISECONDS": "700",
@@ -79,23 +77,19 @@ def test_a_region_alone_is_harmless() -> None:
     load({"AWS_REGION": "ap-northeast-2"})
 
 
-@pytest.mark.parametrize(
-    ("name", "text", "feature"),
-    [
-        ("OTLP_ENDPOINT", "https://otel/v1/metrics", "the export of telemetry"),
-    ],
-)
-def test_what_is_not_built_is_refused_by_its_name(name: str, text: str, feature: str) -> None:
-    told = [fault for fault in faults_of({name: text}) if "not part of this release" in fault]
-    assert len(told) == 1
-    assert told[0].startswith(f"{name} is set, but {feature}")
-    assert "; unset it " in told[0]
+def test_the_documents_collector_is_sent_metrics_as_often_as_asked() -> None:
+    otlp = load(DOCUMENT).telemetry.otlp
+    assert otlp is not None
+    assert (otlp.endpoint, otlp.interval_seconds) == (DOCUMENT["OTLP_ENDPOINT"], 10)
+    often = load({**DOCUMENT, "APP_OTLP_INTERVAL_SECONDS": "0.5"}).telemetry.otlp
+    assert often is not None
+    assert often.interval_seconds == 0.5
+    assert load({}).telemetry.otlp is None
 
 
-def test_every_setting_of_a_later_release_is_refused_or_harmless() -> None:
-    for feature in LATER:
-        for setting in feature.settings:
-            assert setting.default is None
+def test_cloudwatch_is_told_by_way_of_stdout_if_asked_for() -> None:
+    assert not load({}).telemetry.emf
+    assert load({"APP_METRICS_EMF": "true"}).telemetry.emf
 
 
 @pytest.mark.parametrize("missing", [name for name in DOCUMENT if "TABLES" in name])
@@ -127,6 +121,7 @@ def test_tables_need_the_rest_of_the_aws_runtime() -> None:
         ({"APP_STORE_RETRY_TOKEN_RATIO": "1"}, f"APP_STORE_RETRY_TOKEN_RATIO needs {', '.join(TABLES)} too"),
         ({"SQS_ENDPOINT": "http://localhost:4566"}, f"SQS_ENDPOINT needs {', '.join(TABLES)} too"),
         ({"APP_GRPC_TRUSTED": "true"}, "APP_GRPC_TRUSTED needs GRPC_PORT too"),
+        ({"APP_OTLP_INTERVAL_SECONDS": "1"}, "APP_OTLP_INTERVAL_SECONDS needs OTLP_ENDPOINT too"),
     ],
 )
 def test_half_a_branch_is_a_fault(environ: dict[str, str], fault: str) -> None:
