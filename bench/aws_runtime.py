@@ -31,7 +31,7 @@ from bench.workloads import NAMES, Name, Pace, Session, TooFewHoldsError, is_goo
 
 ROOT = Path(__file__).parents[1]
 PEERS = ROOT / "bench" / "peers"
-PEER_ENVIRONMENT = RESULTS / "peer-venv"
+PEER_ENVIRONMENT = ROOT / ".tools" / "peer-venv"
 ISSUER = "https://issuer.bench"
 TABLES = ("reservations", "orders", "idempotency", "outbox")
 AIM_HOLD_MICROSECONDS = 200.0

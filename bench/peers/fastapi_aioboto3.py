@@ -180,6 +180,34 @@ async def read(reservation_id: str, subject: str) -> dict[str, Any]:
     return item
 
 
+def seat_of(seat: Any) -> dict[str, Any]:
+    texts = {"section": {"S": seat.section}, "row": {"S": seat.row}, "number": {"S": seat.number}}
+    return {"M": {**texts, "price": {"N": str(seat.price.amount)}}}
+
+
+def held(reservation_id: str, subject: str, event_id: str, seats: Any, now: datetime) -> dict[str, Any]:
+    texts = {
+        "pk": reservation_id,
+        "sk": event_id,
+        "user_id": subject,
+        "status": "HOLD",
+        "hold_expires_at": instant(now + timedelta(seconds=60)),
+        "created_at": instant(now),
+        "updated_at": instant(now),
+        "idempotency_key": reservation_id,
+        "currency": seats[0].price.currency,
+    }
+    return {
+        **{name: {"S": text} for name, text in texts.items()},
+        "qty": {"N": str(len(seats))},
+        "version": {"N": "1"},
+        "extensions": {"N": "0"},
+        "total_amount": {"N": str(sum(seat.price.amount for seat in seats))},
+        "seat_ids": {"L": [{"S": seat.id} for seat in seats]},
+        "seats": {"L": [seat_of(seat) for seat in seats]},
+    }
+
+
 @app.post("/v1/reservations", status_code=201)
 async def hold(
     body: HoldRequest, authorization: str = Header(), idempotency_key: str = Header()
@@ -195,42 +223,8 @@ async def hold(
         hold_expires_at=now + timedelta(seconds=120),
         idempotency_key=f"{reservation_id}:hold:0",
     )
-    reply = await app.state.reserve(request, timeout=0.25)
-    seats = reply.reserved_seats
-    item = {
-        **{
-            name: {"S": text}
-            for name, text in {
-                "pk": reservation_id,
-                "sk": body.event_id,
-                "user_id": subject,
-                "status": "HOLD",
-                "hold_expires_at": instant(now + timedelta(seconds=60)),
-                "created_at": instant(now),
-                "updated_at": instant(now),
-                "idempotency_key": digest,
-                "currency": seats[0].price.currency,
-            }.items()
-        },
-        "qty": {"N": str(len(seats))},
-        "version": {"N": "1"},
-        "extensions": {"N": "0"},
-        "total_amount": {"N": str(sum(seat.price.amount for seat in seats))},
-        "seat_ids": {"L": [{"S": seat.id} for seat in seats]},
-        "seats": {
-            "L": [
-                {
-                    "M": {
-                        "section": {"S": seat.section},
-                        "row": {"S": seat.row},
-                        "number": {"S": seat.number},
-                        "price": {"N": str(seat.price.amount)},
-                    }
-                }
-                for seat in seats
-            ]
-        },
-    }
+    reply = await app.state.reserve(request, timeout=5)
+    item = held(reservation_id, subject, body.event_id, reply.reserved_seats, now)
     answer = answer_of(item)
     text = answer.model_dump_json()
     await transact(
@@ -248,45 +242,22 @@ async def get(reservation_id: str, authorization: str = Header()) -> Reservation
     return answer_of(await read(reservation_id, subject_of(authorization)))
 
 
-@app.post("/v1/reservations/{reservation_id}/confirm")
-async def confirm(
-    reservation_id: str, body: ConfirmRequest, request: Request, idempotency_key: str = Header()
-) -> OrderAnswer:
-    subject, now = subject_of(request.headers["authorization"]), instant(datetime.now(UTC))
-    item, order_id = await read(reservation_id, subject), f"ord_{uuid.uuid4().hex}"
-    update = {
-        "TableName": TABLES["reservations"],
-        "Key": {"pk": item["pk"], "sk": item["sk"]},
-        "UpdateExpression": "SET intent_order_id = :order, updated_at = :now",
-        "ConditionExpression": "begins_with(#status, :hold) AND hold_expires_at > :now",
-        "ExpressionAttributeNames": {"#status": "status"},
-        "ExpressionAttributeValues": {":order": {"S": order_id}, ":now": {"S": now}, ":hold": {"S": "HOLD"}},
+def move(item: dict[str, Any], expression: str, now: str, **values: str) -> dict[str, Any]:
+    texts = {":now": now, ":hold": "HOLD", **{f":{name}": text for name, text in values.items()}}
+    return {
+        "Update": {
+            "TableName": TABLES["reservations"],
+            "Key": {"pk": item["pk"], "sk": item["sk"]},
+            "UpdateExpression": expression,
+            "ConditionExpression": "begins_with(#status, :hold) AND hold_expires_at > :now",
+            "ExpressionAttributeNames": {"#status": "status"},
+            "ExpressionAttributeValues": {name: {"S": text} for name, text in texts.items()},
+        }
     }
-    guard = {
-        "pk": {"S": f"payment#{body.payment_intent_id}"},
-        "sk": {"S": "payment_guard"},
-        "reservation_id": item["pk"],
-    }
-    await transact(
-        [
-            {"Update": update},
-            record(idempotency_key, subject, body.model_dump_json(), ""),
-            put("orders", guard),
-            outbox_row(reservation_id, "Recover Confirm", order_id, now),
-        ]
-    )
-    await app.state.commit(
-        wire.CommitReservationRequest(
-            reservation_id=reservation_id,
-            event_id=item["sk"]["S"],
-            user_id=subject,
-            seat_ids=[seat["S"] for seat in item["seat_ids"]["L"]],
-            payment_intent_id=body.payment_intent_id,
-            idempotency_key=f"{reservation_id}:confirm:{order_id}",
-        ),
-        timeout=0.25,
-    )
-    order = {
+
+
+def order_of(item: dict[str, Any], order_id: str, payment: str, now: str) -> dict[str, Any]:
+    return {
         "pk": {"S": order_id},
         "sk": item["pk"],
         "event_id": item["sk"],
@@ -295,32 +266,56 @@ async def confirm(
         "total_amount": item["total_amount"],
         "currency": item["currency"],
         "status": {"S": "CONFIRMED"},
-        "payment_intent_id": {"S": body.payment_intent_id},
+        "payment_intent_id": {"S": payment},
         "created_at": {"S": now},
     }
+
+
+async def sell(item: dict[str, Any], subject: str, payment: str, order_id: str) -> None:
+    request = wire.CommitReservationRequest(
+        reservation_id=item["pk"]["S"],
+        event_id=item["sk"]["S"],
+        user_id=subject,
+        seat_ids=[seat["S"] for seat in item["seat_ids"]["L"]],
+        payment_intent_id=payment,
+        idempotency_key=f"{item['pk']['S']}:confirm:{order_id}",
+    )
+    await app.state.commit(request, timeout=5)
+
+
+@app.post("/v1/reservations/{reservation_id}/confirm")
+async def confirm(
+    reservation_id: str, body: ConfirmRequest, request: Request, idempotency_key: str = Header()
+) -> OrderAnswer:
+    subject, now = subject_of(request.headers["authorization"]), instant(datetime.now(UTC))
+    item, order_id = await read(reservation_id, subject), f"ord_{uuid.uuid4().hex}"
+    asked, payment = body.model_dump_json(), body.payment_intent_id
+    guard = {"pk": {"S": f"payment#{payment}"}, "sk": {"S": "payment_guard"}, "reservation_id": item["pk"]}
+    await transact(
+        [
+            move(item, "SET intent_order_id = :order, updated_at = :now", now, order=order_id),
+            record(idempotency_key, subject, asked, ""),
+            put("orders", guard),
+            outbox_row(reservation_id, "Recover Confirm", order_id, now),
+        ]
+    )
+    await sell(item, subject, payment, order_id)
+    seat_ids = [seat["S"] for seat in item["seat_ids"]["L"]]
     answer = OrderAnswer(
         order_id=order_id,
         reservation_id=reservation_id,
         status="CONFIRMED",
         total_amount=money(item),
-        seat_ids=[seat["S"] for seat in item["seat_ids"]["L"]],
+        seat_ids=seat_ids,
     )
-    text = answer.model_dump_json()
-    sold = {**update, "UpdateExpression": "SET #status = :sold, updated_at = :now REMOVE intent_order_id"}
-    sold["ExpressionAttributeValues"] = {
-        ":sold": {"S": "CONFIRMED"},
-        ":now": {"S": now},
-        ":hold": {"S": "HOLD"},
-    }
-    recovery = {
-        "pk": {"S": f"{reservation_id}.Recover Confirm"},
-        "sk": {"S": f"reservation#{reservation_id}"},
-    }
+    text, sold = answer.model_dump_json(), "SET #status = :sold, updated_at = :now REMOVE intent_order_id"
+    row = f"{reservation_id}.Recover Confirm"
+    recovery = {"pk": {"S": row}, "sk": {"S": f"reservation#{reservation_id}"}}
     await transact(
         [
-            record(idempotency_key, subject, body.model_dump_json(), text),
-            {"Update": sold},
-            put("orders", order),
+            record(idempotency_key, subject, asked, text),
+            move(item, sold, now, sold="CONFIRMED"),
+            put("orders", order_of(item, order_id, payment, now)),
             outbox_row(reservation_id, "Reservation Status Changed", text, now),
             {"Delete": {"TableName": TABLES["outbox"], "Key": recovery}},
         ]
