@@ -39,6 +39,10 @@ LONG = 3600.0
 OFTEN = 0.05
 
 
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
 @pytest.fixture
 def collector() -> Iterator[Sink]:
     with sink() as opened:
@@ -54,9 +58,9 @@ def metrics() -> Metrics:
 async def exporting(
     metrics: Metrics, url: str, interval_seconds: float = LONG
 ) -> AsyncIterator[MetricsExporter]:
-    sender = OtlpSender(url, send_seconds=1.0)
+    sender = OtlpSender(url, now, send_seconds=1.0)
     try:
-        yield MetricsExporter(metrics, sender, resource_of_process(), interval_seconds)
+        yield MetricsExporter(metrics, sender, now, interval_seconds)
     finally:
         await sender.close()
 
@@ -209,14 +213,14 @@ async def test_the_collector_says_how_long_to_wait(
     collector: Sink, header: str, expected: float | None
 ) -> None:
     collector.answers = refuse(429, {"retry-after": header})
-    sender = OtlpSender(collector.url)
+    sender = OtlpSender(collector.url, now)
     verdict = await sender.send(b"")
     await sender.close()
     assert verdict == Later("status 429", expected)
 
 
 async def test_the_collector_may_name_the_time(collector: Sink, metrics: Metrics) -> None:
-    then = datetime.now(UTC) + timedelta(seconds=30)
+    then = now() + timedelta(seconds=30)
     collector.answers = refuse(503, {"retry-after": format_datetime(then, usegmt=True)})
     metrics.requests.inc()
     async with exporting(metrics, collector.url) as exporter:
@@ -228,7 +232,7 @@ async def test_an_answer_that_never_ends_is_cut_off(collector: Sink) -> None:
         handler.say(400, b"x" * 10_000_000)
 
     collector.answers = say_much
-    sender = OtlpSender(collector.url)
+    sender = OtlpSender(collector.url, now)
     assert await sender.send(b"") == Refused("status 400")
     await sender.close()
 

@@ -10,9 +10,10 @@ refused    the batch is dropped, and counted in TelemetryDropped
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from time import monotonic, time_ns
+from datetime import datetime
+from time import monotonic
 from typing import Final
 
 from google.protobuf.message import DecodeError
@@ -22,6 +23,7 @@ from reservation_api.telemetry.deltas import Deltas, FamilyDelta
 from reservation_api.telemetry.metrics import Metrics
 from reservation_api.telemetry.otlp_http import Accepted, Later, OtlpSender, Refused, Verdict
 from reservation_api.telemetry.otlp_metrics import Window, encode_metrics, rejected_of
+from reservation_api.telemetry.resource import resource_of_process
 
 FLUSH_SECONDS: Final = 3.0
 """For the last batches; other stages of a shutdown want time, too."""
@@ -47,16 +49,16 @@ class MetricsExporter:
     """Sends the metrics of one process."""
 
     def __init__(
-        self, metrics: Metrics, sender: OtlpSender, resource: Mapping[str, str], interval_seconds: float
+        self, metrics: Metrics, sender: OtlpSender, now: Callable[[], datetime], interval_seconds: float
     ) -> None:
         self._sender = sender
-        self._resource = resource
+        self._now = now
         self._interval_seconds = interval_seconds
         self._deltas = Deltas(metrics)
         self._dropped = metrics.counter(names.TELEMETRY_DROPPED, SIGNAL)
         self._batch: _Batch | None = None
         self._failures = 0
-        self._began_at = time_ns()
+        self._began_at = now()
         self._tell = Seldom(TELL_SECONDS)
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -100,11 +102,11 @@ class MetricsExporter:
 
     async def _next_batch(self) -> _Batch | None:
         families = self._deltas.take()
-        began_at, self._began_at = self._began_at, time_ns()
+        began_at, self._began_at = self._began_at, self._now()
         if not families:
             return None
         window = Window(began_at, self._began_at)
-        body = await asyncio.to_thread(encode_metrics, families, self._resource, window)
+        body = await asyncio.to_thread(encode_metrics, families, resource_of_process(), window)
         return _Batch(body, _count(families), monotonic())
 
     def _settle(self, batch: _Batch, verdict: Verdict) -> float:

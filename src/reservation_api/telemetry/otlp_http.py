@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -49,8 +50,9 @@ Verdict = Accepted | Refused | Later
 class OtlpSender:
     """Sends to one address. It believes no proxy of the environment and follows nobody elsewhere."""
 
-    def __init__(self, url: str, send_seconds: float = SEND_SECONDS) -> None:
+    def __init__(self, url: str, now: Callable[[], datetime], send_seconds: float = SEND_SECONDS) -> None:
         self._url = url
+        self._now = now
         self._send_seconds = send_seconds
         self._client = httpx.AsyncClient(
             timeout=send_seconds, trust_env=False, limits=httpx.Limits(max_connections=1)
@@ -81,20 +83,21 @@ class OtlpSender:
         if response.status_code in _OK:
             return Accepted(body)
         if response.status_code in _LATER:
-            return Later(f"status {response.status_code}", _wait_of(response.headers.get("retry-after")))
+            wait = _wait_of(response.headers.get("retry-after"), self._now())
+            return Later(f"status {response.status_code}", wait)
         return Refused(f"status {response.status_code}")
 
 
-def _wait_of(header: str | None) -> float | None:
+def _wait_of(header: str | None, now: datetime) -> float | None:
     """Read Retry-After (RFC 9110 section 10.2.3), seconds or a date; None if it is neither."""
     if header is None:
         return None
     try:
-        seconds = float(header) if header.isdigit() else _seconds_until(parsedate_to_datetime(header))
+        seconds = float(header) if header.isdigit() else _seconds(now, parsedate_to_datetime(header))
     except ValueError:
         return None
     return min(max(seconds, 0.0), MAX_WAIT_SECONDS)
 
 
-def _seconds_until(then: datetime) -> float:
-    return (then.replace(tzinfo=then.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+def _seconds(now: datetime, then: datetime) -> float:
+    return (then.replace(tzinfo=then.tzinfo or UTC) - now).total_seconds()

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
@@ -17,15 +18,16 @@ from reservation_api.telemetry.instruments import SCALE, SMALLEST
 from reservation_api.telemetry.names import Kind
 
 SCOPE: Final = "reservation_api"
+EPOCH: Final = datetime.fromtimestamp(0, UTC)
 _DELTA: Final = wire.AGGREGATION_TEMPORALITY_DELTA
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The time that differences are about, in nanoseconds since 1970."""
+    """The time that differences are about."""
 
-    began_at: int
-    ended_at: int
+    began_at: datetime
+    ended_at: datetime
 
 
 def encode_metrics(families: Sequence[FamilyDelta], resource: Mapping[str, str], window: Window) -> bytes:
@@ -68,8 +70,8 @@ def _metric(family: FamilyDelta, window: Window) -> wire.Metric:
 def _number(point: Point, window: Window) -> wire.NumberDataPoint:
     found = wire.NumberDataPoint(
         attributes=_attributes(point.labels),
-        start_time_unix_nano=window.began_at,
-        time_unix_nano=window.ended_at,
+        start_time_unix_nano=_nanoseconds(window.began_at),
+        time_unix_nano=_nanoseconds(window.ended_at),
     )
     if isinstance(point.value, float) and not point.value.is_integer():
         found.as_double = point.value
@@ -86,8 +88,8 @@ def _histogram(
     counts = [delta.exponential.get(offset + at, 0) for at in range(width)]
     return wire.ExponentialHistogramDataPoint(
         attributes=_attributes(labels),
-        start_time_unix_nano=window.began_at,
-        time_unix_nano=window.ended_at,
+        start_time_unix_nano=_nanoseconds(window.began_at),
+        time_unix_nano=_nanoseconds(window.ended_at),
         count=delta.count,
         sum=delta.total,
         min=delta.least,
@@ -101,3 +103,8 @@ def _histogram(
 
 def _attributes(labels: Mapping[str, str]) -> list[KeyValue]:
     return [KeyValue(key=key, value=AnyValue(string_value=value)) for key, value in labels.items()]
+
+
+def _nanoseconds(at: datetime) -> int:
+    """Return nanoseconds since 1970; whole microseconds, since a float could not hold more."""
+    return (at - EPOCH) // timedelta(microseconds=1) * 1000

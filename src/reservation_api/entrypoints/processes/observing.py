@@ -13,12 +13,12 @@ from reservation_api.entrypoints.http.management import ManagementApi
 from reservation_api.entrypoints.processes.port import PortUnavailableError
 from reservation_api.entrypoints.processes.shutdown import Shutdown
 from reservation_api.entrypoints.workers.loops import Work, pause_until, run_loop
+from reservation_api.ports.clock import Clock
 from reservation_api.telemetry import names
 from reservation_api.telemetry.loop_lag import LoopLag
 from reservation_api.telemetry.metrics import Metrics, Siblings
 from reservation_api.telemetry.otlp_export import MetricsExporter
 from reservation_api.telemetry.otlp_http import OtlpSender
-from reservation_api.telemetry.resource import resource_of_process
 from reservation_api.telemetry.siblings import SHARE_SECONDS
 
 
@@ -45,7 +45,7 @@ def _tellers(service: Service, stopping: asyncio.Event) -> Iterator[Coroutine[An
     config, metrics = service.config.telemetry, service.metrics
     yield _share(metrics, stopping)
     if config.otlp is not None:
-        yield _send(metrics, config.otlp, stopping)
+        yield _send(metrics, config.otlp, service.clock, stopping)
 
 
 async def _share(metrics: Metrics, stopping: asyncio.Event) -> None:
@@ -58,10 +58,10 @@ async def _share(metrics: Metrics, stopping: asyncio.Event) -> None:
     metrics.share()
 
 
-async def _send(metrics: Metrics, config: OtlpConfig, stopping: asyncio.Event) -> None:
-    sender = OtlpSender(config.endpoint)
+async def _send(metrics: Metrics, config: OtlpConfig, clock: Clock, stopping: asyncio.Event) -> None:
+    sender = OtlpSender(config.endpoint, clock.now)
     try:
-        await MetricsExporter(metrics, sender, resource_of_process(), config.interval_seconds).run(stopping)
+        await MetricsExporter(metrics, sender, clock.now, config.interval_seconds).run(stopping)
     finally:
         await sender.close()
 
