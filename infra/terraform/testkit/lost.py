@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+_DROPPED: Final = "moto drops it when the source is a security group or a prefix list"
 LOST: Final[Mapping[str, Mapping[str, str]]] = {
     "aws_appautoscaling_target": {
         "tags": "moto takes tags and lists none",
@@ -17,9 +18,8 @@ LOST: Final[Mapping[str, Mapping[str, str]]] = {
         "point_in_time_recovery.recovery_period_in_days": "ministack answers without it",
         "warm_throughput": "ministack answers 0 units; of an index it answers what was asked for",
     },
-    "aws_vpc_security_group_ingress_rule": {
-        "description": "moto drops it when the source is a security group",
-    },
+    "aws_vpc_security_group_egress_rule": {"description": _DROPPED},
+    "aws_vpc_security_group_ingress_rule": {"description": _DROPPED},
 }
 """Resource type, path of the attribute, what the stand-in does instead."""
 

@@ -51,13 +51,22 @@ class Tagging:
         changed = {name: text for name, text in new.items() if old.get(name) != text}
         client = aws.client(self.service, self.part)
         if gone:
-            getattr(client, self.untag_call)(**{self.resource: resource, self.names: gone})
+            names: Any = gone if self.names != self.tags else [{"Key": name} for name in gone]
+            getattr(client, self.untag_call)(**{self.resource: resource, self.names: names})
         if changed:
             getattr(client, self.tag_call)(**{self.resource: resource, self.tags: self.written(changed)})
 
 
 _LOWER: Final = ("key", "value")
 
+ACM: Final = Tagging(
+    "acm",
+    "CertificateArn",
+    names="Tags",
+    list_call="list_tags_for_certificate",
+    tag_call="add_tags_to_certificate",
+    untag_call="remove_tags_from_certificate",
+)
 DYNAMODB: Final = Tagging("dynamodb", "ResourceArn", list_call="list_tags_of_resource")
 EVENTS: Final = Tagging("events", "ResourceARN")
 SCHEDULER: Final = Tagging("scheduler", "ResourceArn")

@@ -150,6 +150,26 @@ resource "aws_lb_listener" "http" {
   }
 }
 
+resource "aws_acm_certificate" "api" {
+  domain_name               = "api.traffic-tacos.com"
+  subject_alternative_names = ["api.traffic-tacos.com", "www.traffic-tacos.com"]
+  validation_method         = "DNS"
+  tags                      = { Certificate = var.changed ? "changed" : "api" }
+}
+
+resource "aws_lb_listener" "https" {
+  load_balancer_arn = aws_lb.api.arn
+  port              = 443
+  protocol          = "HTTPS"
+  ssl_policy        = "ELBSecurityPolicy-TLS13-1-2-2021-06"
+  certificate_arn   = aws_acm_certificate.api.arn
+
+  default_action {
+    type             = "forward"
+    target_group_arn = aws_lb_target_group.api["blue"].arn
+  }
+}
+
 resource "aws_lb_listener" "redirect" {
   load_balancer_arn = aws_lb.api.arn
   port              = 8081

@@ -92,3 +92,20 @@ resource "aws_lambda_event_source_mapping" "work" {
     }
   }
 }
+
+resource "aws_lambda_function_event_invoke_config" "processor" {
+  function_name                = aws_lambda_function.processor.function_name
+  maximum_retry_attempts       = var.changed ? 0 : 1
+  maximum_event_age_in_seconds = 3600
+
+  destination_config {
+    on_failure {
+      destination = aws_sqs_queue.dead.arn
+    }
+  }
+}
+
+resource "aws_lambda_function_event_invoke_config" "least" {
+  function_name          = aws_lambda_function.least.function_name
+  maximum_retry_attempts = 0
+}

@@ -143,6 +143,7 @@ resource "aws_vpc_security_group_egress_rule" "dynamodb" {
   from_port         = 443
   to_port           = 443
   prefix_list_id    = data.aws_ec2_managed_prefix_list.dynamodb.id
+  description       = "To the tables"
 }
 
 resource "aws_security_group" "open" {
