@@ -41,7 +41,7 @@ class Run:
         arguments = [f"-var={name}={value}" for name, value in variables.items()]
         command = ["plan", "-input=false", "-detailed-exitcode", *arguments]
         outcome = self.place.run(*command, allowed=(0, CHANGES))
-        return outcome.output if outcome.code else ""
+        return outcome.output.partition("will perform")[2] if outcome.code else ""
 
     def state(self) -> list[dict[str, Any]]:
         """Return every resource in the state: address, type, values."""

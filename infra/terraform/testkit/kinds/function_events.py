@@ -96,6 +96,8 @@ def _mapping_faults(mapping: State) -> Iterable[Fault]:
         yield Fault("a queue has no starting_position", "starting_position")
 
 
+_SIX_HOURS: Final = 21_600
+"""How long Lambda keeps an event if nothing is said."""
 _INVOCATION: Final = Fields(
     "maximum_retry_attempts",
     maximum_event_age_in_seconds="MaximumEventAgeInSeconds",
@@ -122,6 +124,11 @@ def _read_invocation(aws: Aws, state: State) -> State | None:
     if answer is None:
         return None
     read = _INVOCATION.to_state(answer)
+    if (
+        not given(state["maximum_event_age_in_seconds"])
+        and read["maximum_event_age_in_seconds"] == _SIX_HOURS
+    ):
+        read["maximum_event_age_in_seconds"] = None  # ministack answers what is so by default
     for destinations in read["destination_config"]:
         for on, blocks in destinations.items():
             destinations[on] = [block for block in blocks if block["destination"]]
