@@ -1,5 +1,6 @@
 """The metrics of real processes: of several on one port, of a worker, and on a port of the actuator's own."""
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -139,3 +140,12 @@ def test_a_port_of_the_actuators_that_is_taken_is_an_error_in_a_line() -> None:
                     HOST, "0.0.0.0"
                 )
                 assert len(second.log_text().splitlines()) == 1
+
+
+def test_cloudwatch_finds_its_metrics_on_stdout_if_asked_for() -> None:
+    with running(["serve"], {"APP_METRICS_EMF": "true"}) as server:
+        look_at_orders(server, 3, server.bearer("alice"))
+        assert server.stop() == 0
+        lines = [json.loads(line) for line in server.output().splitlines()]
+    assert [line["HTTPRequests"] for line in lines if "HTTPRequests" in line] == [3]
+    assert [line["APILatency"]["Count"] for line in lines if "APILatency" in line] == [3]

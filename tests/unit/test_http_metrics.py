@@ -95,6 +95,57 @@ async def test_prometheus_can_read_it_all(client: Client) -> None:
     assert "120.0" in bounds
 
 
+async def number(client: Client, name: str) -> float:
+    answer = await client.get(f"/actuator/metrics/{name}")
+    value: float = answer.json["measurements"][0]["value"]
+    return value
+
+
+async def test_requests_are_counted_but_for_the_actuators(client: Client) -> None:
+    """Probes are no traffic: while a process drains they are answered with 503, and nothing is wrong."""
+    for path in ("/v1/orders", "/v1/nothing", "/v1/orders?limit=0", "/docs"):
+        await client.get(path)
+    client.api.max_in_flight = 0
+    assert (await client.get("/v1/orders")).status == 503
+    client.api.max_in_flight = 1
+    for path in ("health", "health/readiness", "info"):
+        await client.get(f"/actuator/{path}")
+    names = ("HTTPRequests", "HTTPErrors", "RequestsShed")
+    assert {name: await number(client, name) for name in names} == {
+        "HTTPRequests": 5,
+        "HTTPErrors": 1,
+        "RequestsShed": 1,
+    }
+
+
+async def test_replays_are_counted_refusals_on_record_too(client: Client) -> None:
+    for _ in range(3):
+        held = await client.post("/v1/reservations", ONE_SEAT, idempotency_key="k")
+        path = f"/v1/reservations/{held.json['reservation_id']}"
+        await client.post(f"{path}/confirm", {"payment_intent_id": "pi_1"}, idempotency_key="c")
+    assert await number(client, "IdempotentReplays") == 4
+
+
+async def test_neither_paths_nor_events_nor_users_add_a_series(client: Client) -> None:
+    async def ask(n: int) -> None:
+        client.token = f"user-{n}"
+        await client.get(f"/v1/reservations/rsv_{n}")
+        await client.get(f"/v1/events/evt_{n}/availability")
+        await client.get(f"/v1/events/evt_1/{n}")
+        await client.post("/v1/reservations", {"event_id": f"evt_{n}", "qty": 1})
+
+    async def series() -> int:
+        client.token = "user-1+reservation:ops"
+        return len((await client.get("/actuator/prometheus")).body.splitlines())
+
+    await ask(0)
+    await series()
+    before = await series()
+    for n in range(1, 2_501):
+        await ask(n)
+    assert await series() == before
+
+
 def test_two_registries_do_not_meet() -> None:
     one, other = Metrics(), Metrics()
     one.count_status(Status.EXPIRED)

@@ -1,6 +1,7 @@
 """What lets others see a process: its metrics for those beside it, and the actuator on a port of its own."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -15,6 +16,7 @@ from reservation_api.entrypoints.processes.shutdown import Shutdown
 from reservation_api.entrypoints.workers.loops import Work, pause_until, run_loop
 from reservation_api.ports.clock import Clock
 from reservation_api.telemetry import names
+from reservation_api.telemetry.emf import EmfWriter
 from reservation_api.telemetry.loop_lag import LoopLag
 from reservation_api.telemetry.metrics import Metrics, Siblings
 from reservation_api.telemetry.otlp_export import MetricsExporter
@@ -46,6 +48,8 @@ def _tellers(service: Service, stopping: asyncio.Event) -> Iterator[Coroutine[An
     yield _share(metrics, stopping)
     if config.otlp is not None:
         yield _send(metrics, config.otlp, service.clock, stopping)
+    if config.emf:
+        yield EmfWriter(metrics, service.clock.now, sys.stdout.buffer).run(stopping)
 
 
 async def _share(metrics: Metrics, stopping: asyncio.Event) -> None:
