@@ -1,0 +1,187 @@
+"""What counting costs a request: `python -m bench.telemetry`.
+
+Twice: each piece by itself, and whole requests through an Api in this process, with instruments and with
+such as do nothing, in pairs of rounds that take turns, so that whatever else the machine does falls on both.
+CPU time of this thread. The aim is 15 us for a request of which no trace is kept.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from statistics import median, quantiles
+from types import SimpleNamespace
+from typing import cast
+
+from bench.cpu import choose_pins, pinned_to
+from reservation_api.application.health import Health
+from reservation_api.application.use_cases import UseCases
+from reservation_api.bootstrap.counting import counting_moves
+from reservation_api.domain.errors import NotFoundError
+from reservation_api.domain.values import OutboxId, UserId
+from reservation_api.entrypoints.http.app import Api
+from reservation_api.entrypoints.http.request import MAX_BODY_BYTES, Request
+from reservation_api.ports.identity import Caller
+from reservation_api.ports.outbox import OutboxEntry, OutboxType
+from reservation_api.telemetry.instruments import Counter, Histogram
+from reservation_api.telemetry.metrics import Metrics
+from reservation_api.telemetry.names import Metric
+
+AIM_MICROSECONDS = 15.0
+PAIRS = 60
+CALLS = 2_000
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+class NoCounter(Counter):
+    """Counts nothing."""
+
+    def inc(self, amount: float = 1.0) -> None:
+        """Do nothing."""
+
+
+class NoHistogram(Histogram):
+    """Takes no values."""
+
+    def observe(self, milliseconds: float) -> None:
+        """Do nothing."""
+
+
+class NoMetrics(Metrics):
+    """Metrics whose instruments do nothing: what is left is the price of calling them."""
+
+    def counter(self, metric: Metric, *labels: str) -> Counter:
+        """Return one that counts nothing."""
+        del metric, labels
+        return NoCounter()
+
+    def histogram(self, metric: Metric, *labels: str) -> Histogram:
+        """Return one that takes no values."""
+        del metric, labels
+        return NoHistogram()
+
+
+class Fixed:
+    """Clock, headers, body and verifier of a request that is always the same."""
+
+    def now(self) -> datetime:
+        """Return the instant."""
+        return NOW
+
+    def get(self, key: str, /) -> str | None:
+        """Return a header."""
+        return "Bearer token" if key == "authorization" else None
+
+    def get_all(self, key: str, /) -> list[str]:
+        """Return no header."""
+        return [key][MAX_BODY_BYTES:]
+
+    async def read(self) -> bytes:
+        """Return no body."""
+        return b""
+
+    async def verify(self, token: str) -> Caller:
+        """Know everybody."""
+        return Caller(UserId(token), frozenset())
+
+
+def api_of(metrics: Metrics) -> Callable[[], Awaitable[object]]:
+    """Return a request of an order that is not there: the shortest way through all of the Api."""
+
+    async def no_order(*_: object) -> None:
+        raise NotFoundError("no such order")
+
+    use_cases = SimpleNamespace(
+        **dict.fromkeys(("hold", "confirm", "cancel", "extend"), no_order),
+        queries=SimpleNamespace(
+            order=no_order, orders=no_order, reservation=no_order, inventory_status=no_order
+        ),
+    )
+    fixed = Fixed()
+    api = Api(cast("UseCases", use_cases), fixed, Health({}), fixed, metrics)
+    request = Request("GET", "/v1/orders/ord_1", "", fixed, fixed)
+    return lambda: api(request)
+
+
+def rows() -> dict[str, list[OutboxEntry]]:
+    """Return what a hold and an expiry leave behind."""
+    payload = {
+        "id": "rsv_1.2",
+        "status": "EXPIRED",
+        "seat_ids": [f"A-{n}" for n in range(4)],
+        "hold_expires_at": "2026-11-23T11:59:59.000Z",
+        "trace_id": "0" * 32,
+    }
+    kinds = {"hold": OutboxType.RESERVATION_CREATED, "expiry": OutboxType.RESERVATION_STATUS_CHANGED}
+    return {
+        name: [OutboxEntry(OutboxId("rsv_1.2"), kind, "rsv_1", json.dumps(payload), "t", NOW, NOW, NOW)]
+        for name, kind in kinds.items()
+    }
+
+
+def microseconds(work: Callable[[], object]) -> float:
+    """Return the CPU time of one call, of CALLS."""
+    began = time.thread_time_ns()
+    for _ in range(CALLS):
+        work()
+    return (time.thread_time_ns() - began) / CALLS / 1000
+
+
+async def microseconds_async(work: Callable[[], Awaitable[object]]) -> float:
+    """Return the CPU time of one awaited call, of CALLS."""
+    began = time.thread_time_ns()
+    for _ in range(CALLS):
+        await work()
+    return (time.thread_time_ns() - began) / CALLS / 1000
+
+
+def show(name: str, samples: list[float]) -> None:
+    """Print median and quartiles."""
+    low, _, high = quantiles(samples, n=4)
+    print(f"{name:<44} {median(samples):6.2f} us   quartiles {low:6.2f} to {high:6.2f}")
+
+
+def measure_pieces(metrics: Metrics) -> None:
+    """Measure what a request does once or several times."""
+    latency, moves = metrics.latency_of("GET /x"), counting_moves(lambda _: None, metrics, Fixed())
+    pieces: dict[str, Callable[[], object]] = {
+        "nothing": lambda: None,
+        "a counter": metrics.requests.inc,
+        "a histogram, fixed and exponential buckets": lambda: latency.observe(3.7),
+        **{f"a move: {name}": lambda entries=entries: moves(entries) for name, entries in rows().items()},  # type: ignore[misc]
+    }
+    for name, work in pieces.items():
+        show(name, [microseconds(work) for _ in range(PAIRS)])
+
+
+async def measure_requests() -> float:
+    """Return how much more a request costs with instruments: the median over pairs."""
+    counted, uncounted = api_of(Metrics()), api_of(NoMetrics())
+    await microseconds_async(counted)
+    await microseconds_async(uncounted)
+    withs: list[float] = []
+    withouts: list[float] = []
+    for pair in range(PAIRS):
+        order = ((counted, withs), (uncounted, withouts))
+        for request, samples in order if pair % 2 else reversed(order):
+            samples.append(await microseconds_async(request))
+    show("a request that counts", withs)
+    show("a request that does not", withouts)
+    more = [a - b for a, b in zip(withs, withouts, strict=True)]
+    show("the difference, pair by pair", more)
+    return median(more)
+
+
+def main() -> int:
+    """Measure and print; 1 if the aim is missed."""
+    with pinned_to(choose_pins().generator):
+        measure_pieces(Metrics())
+        more = asyncio.run(measure_requests())
+    print(f"aim: {AIM_MICROSECONDS:g} us a request")
+    return more > AIM_MICROSECONDS
+
+
+if __name__ == "__main__":
+    sys.exit(main())
