@@ -35,12 +35,16 @@ locals {
     { for name in var.grpc_port == null ? [] : ["GRPC_PORT"] : name => tostring(var.grpc_port) },
   )
 
+  # Workers take no requests: this is where ECS asks how they are. Their security group lets nobody else in.
+  management_port    = 8081
+  worker_environment = { APP_MANAGEMENT_PORT = tostring(local.management_port) }
+
   environments = {
     api    = merge(local.common_environment, local.task_environment, local.api_environment, local.document_environment)
-    worker = merge(local.common_environment, local.task_environment, local.document_environment)
+    worker = merge(local.common_environment, local.task_environment, local.worker_environment, local.document_environment)
   }
 
-  given_twice = setintersection(keys(var.further_environment), concat(keys(local.document_environment), keys(local.task_environment), keys(local.api_environment), ["APP_PAYMENT_VERIFIER", "APP_STATUS_SHARDS", "GRPC_PORT", "PAYMENT_GRPC_ADDRESS"]))
+  given_twice = setintersection(keys(var.further_environment), concat(keys(local.document_environment), keys(local.task_environment), keys(local.api_environment), keys(local.worker_environment), ["APP_PAYMENT_VERIFIER", "APP_STATUS_SHARDS", "GRPC_PORT", "PAYMENT_GRPC_ADDRESS"]))
 }
 
 # --- Plain text: within the VPC only, and by name only (section 6.2) ----------------------------------------------------

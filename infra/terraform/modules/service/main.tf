@@ -75,8 +75,17 @@ resource "aws_iam_role_policy" "execution" {
 
 locals {
   roles = {
-    api    = { command = ["serve"], cpu = var.api.cpu, memory = var.api.memory, ports = concat([local.port], var.grpc_port[*]) }
-    worker = { command = ["worker"], cpu = var.worker.cpu, memory = var.worker.memory, ports = [] }
+    api    = { command = ["serve"], cpu = var.api.cpu, memory = var.api.memory, ports = concat([local.port], var.grpc_port[*]), health_checks = [] }
+    worker = { command = ["worker"], cpu = var.worker.cpu, memory = var.worker.memory, ports = [], health_checks = [local.liveness] }
+  }
+
+  # The balancer asks the API. Nobody would notice a worker that hangs, nor a version whose workers never begin.
+  liveness = {
+    command     = ["CMD", "python", "-c", "import urllib.request; urllib.request.urlopen('http://localhost:${local.management_port}/actuator/health/liveness', timeout=2)"]
+    interval    = 30
+    timeout     = 5
+    retries     = 3
+    startPeriod = 30
   }
 
   # What any container here is kept from.
@@ -100,7 +109,7 @@ locals {
   } }
 
   containers = { for role, it in local.roles : role => concat(
-    [merge(local.confined, {
+    [merge(local.confined, { for check in it.health_checks : "healthCheck" => check }, {
       name         = role
       image        = var.image.uri
       command      = it.command

@@ -64,10 +64,11 @@ run "the_environment_is_the_documents" {
   }
 
   assert {
-    condition = { for it in jsondecode(aws_ecs_task_definition.this["worker"].container_definitions)[0].environment : it.name => it.value } == {
-      for it in jsondecode(aws_ecs_task_definition.this["api"].container_definitions)[0].environment : it.name => it.value if it.name != "APP_WORKERS"
-    }
-    error_message = "Workers are told the same."
+    condition = { for it in jsondecode(aws_ecs_task_definition.this["worker"].container_definitions)[0].environment : it.name => it.value } == merge(
+      { for it in jsondecode(aws_ecs_task_definition.this["api"].container_definitions)[0].environment : it.name => it.value if it.name != "APP_WORKERS" },
+      { APP_MANAGEMENT_PORT = "8081" },
+    )
+    error_message = "Workers are told the same, and where they answer for their health."
   }
 
   assert {
@@ -76,7 +77,7 @@ run "the_environment_is_the_documents" {
   }
 
   assert {
-    condition     = { for name, value in output.environment : name => value } == { for it in jsondecode(aws_ecs_task_definition.this["worker"].container_definitions)[0].environment : it.name => it.value if it.name != "APP_SHUTDOWN_SECONDS" }
+    condition     = { for name, value in output.environment : name => value } == { for it in jsondecode(aws_ecs_task_definition.this["worker"].container_definitions)[0].environment : it.name => it.value if !contains(["APP_MANAGEMENT_PORT", "APP_SHUTDOWN_SECONDS"], it.name) }
     error_message = "Functions are told what tasks are, but for how they end."
   }
 }
@@ -130,6 +131,29 @@ run "what_a_container_is_kept_from" {
   assert {
     condition     = jsonencode({ for role, task in aws_ecs_task_definition.this : role => [task.family, task.cpu, task.memory] }) == jsonencode({ api = ["traffic-tacos-reservation-api", "1024", "2048"], worker = ["traffic-tacos-reservation-worker", "512", "1024"] })
     error_message = "As large as asked for."
+  }
+}
+
+run "a_worker_that_hangs_is_noticed" {
+  command = plan
+
+  assert {
+    condition = jsondecode(aws_ecs_task_definition.this["worker"].container_definitions)[0].healthCheck == jsondecode(<<-EOT
+      {
+        "command": ["CMD", "python", "-c", "import urllib.request; urllib.request.urlopen('http://localhost:8081/actuator/health/liveness', timeout=2)"],
+        "interval": 30,
+        "timeout": 5,
+        "retries": 3,
+        "startPeriod": 30
+      }
+    EOT
+    )
+    error_message = "ECS asks it, without a shell."
+  }
+
+  assert {
+    condition     = !can(jsondecode(aws_ecs_task_definition.this["api"].container_definitions)[0].healthCheck)
+    error_message = "The balancer asks the API."
   }
 }
 
@@ -267,6 +291,7 @@ run "another_env_has_other_addresses" {
   assert {
     condition = { for it in jsondecode(aws_ecs_task_definition.this["worker"].container_definitions)[0].environment : it.name => it.value if !contains(keys(var.resources), it.name) } == {
       APP_JWT_AUDIENCE       = "reservation-api"
+      APP_MANAGEMENT_PORT    = "8081"
       APP_PAYMENT_VERIFIER   = "trusting"
       APP_SHUTDOWN_SECONDS   = "60"
       APP_STATUS_SHARDS      = "1"
