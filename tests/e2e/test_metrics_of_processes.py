@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from signal import SIGKILL
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from tests.support.otlp_sink import never_answer, reset, sink
 from tests.support.processes import (
     HOST,
     READINESS,
@@ -140,6 +142,25 @@ def test_a_port_of_the_actuators_that_is_taken_is_an_error_in_a_line() -> None:
                     HOST, "0.0.0.0"
                 )
                 assert len(second.log_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize("trouble", ["absent", "slow", "resets"])
+def test_a_collector_in_trouble_neither_holds_requests_up_nor_the_end(trouble: str) -> None:
+    over = threading.Event()
+    with sink(reset if trouble == "resets" else never_answer(over)) as collector:
+        url = f"http://{HOST}:{free_port()}/v1/metrics" if trouble == "absent" else collector.url
+        settings = {"OTLP_ENDPOINT": url, "APP_OTLP_INTERVAL_SECONDS": "0.1"}
+        with running(["serve"], settings) as server:
+            bearer = server.bearer("alice", OPS)
+            look_at_orders(server, 20, bearer)
+            if trouble != "absent":
+                wait_until(lambda: collector.requests > 0)
+            assert server.stop() == 0
+            lines = [line["message"] for line in server.logs()]
+        over.set()
+    assert [line for line in lines if "points of metrics are dropped" in line or "wait for the" in line]
+    assert len([line for line in lines if "metrics" in line and "telling" not in line]) <= 2
+    assert "ended" in lines
 
 
 def test_cloudwatch_finds_its_metrics_on_stdout_if_asked_for() -> None:
