@@ -51,7 +51,7 @@ SETTLE_SECONDS = 45.0
 """Above the 30 s after which what a killed worker had claimed is free for the other."""
 LONGEST_LAG_SECONDS = 5.0
 PROPER_REFUSALS = {409, 410}
-ENOUGH = 20
+ENOUGH = 10
 """A check that has seen fewer has seen nothing."""
 
 
@@ -73,15 +73,15 @@ async def shop_while_members_are_killed(fleet: AwsFleet) -> None:
     plan = Plan(ports, tokens(SUBJECTS), MIX, wish, twins=0.1, rivals=0.2, decided_within=HOLD_SECONDS + 1)
     async with shopping(plan, RATE) as shoppers:
         for number in range(ROUNDS):
-            await shoppers.have_sent((number + 1) * REQUESTS_A_ROUND)
+            await shoppers.have_come((number + 1) * REQUESTS_A_ROUND)
             await shoppers.rush(RUSH, ports[number % 2])
             await asyncio.to_thread(kill_and_bring_back, fleet, number)
-        await shoppers.have_sent((ROUNDS + 1) * REQUESTS_A_ROUND)
+        await shoppers.have_come((ROUNDS + 1) * REQUESTS_A_ROUND)
     began = time.perf_counter()
     await asyncio.to_thread(fleet.wait_until_settled, SETTLE_SECONDS)
     world = await fleet.check_settled()
     settled_seconds = time.perf_counter() - began
-    print(figures(shoppers.journal, world, settled_seconds))  # noqa: T201 (pytest shows it with -s, and on failure)
+    print(figures(shoppers, world, settled_seconds))  # noqa: T201 (pytest shows it with -s, and on failure)
     check_answers(shoppers.journal)
     check_one_reservation_for_each_key(shoppers.journal)
     check_kept(shoppers, world)
@@ -202,14 +202,16 @@ def succeeded(shoppers: Shoppers, *kinds: Kind) -> list[Sent]:
     return [sent for sent in shoppers.of(*kinds) if sent.success is not None]
 
 
-def figures(journal: Sequence[Sent], world: World, settled_seconds: float) -> str:
+def figures(shoppers: Shoppers, world: World, settled_seconds: float) -> str:
+    journal = shoppers.journal
     times = Percentiles.of(array("d", [sent.answered_at - sent.due for sent in journal]))
     statuses = Counter(answer.status for sent in journal for answer in sent.answers)
-    lags = Percentiles.of(array("d", expiry_lags([s for s in journal if s.kind is Kind.CONFIRM], world)))
+    lags = Percentiles.of(array("d", expiry_lags(shoppers.of(Kind.CONFIRM), world)))
     ids = Counter(event.id for event in world.published)
     return "\n".join(
         (
             f"{len(journal)} requests at {RATE:g} a second: {dict(Counter(s.kind.name for s in journal))}",
+            f"gone home, since there were too many: {shoppers.gone_home}",
             f"answers {dict(sorted(statuses.items()))}, lost {sum(len(sent.lost) for sent in journal)}",
             f"decided after: p50 {times.p50:.0f}, p95 {times.p95:.0f}, max {times.max:.0f} ms",
             f"reservations {dict(Counter(r.status.value for r in world.reservations))}",

@@ -1,11 +1,11 @@
 """Shoppers who come at a fixed rate, whatever becomes of those before them, and do not give up.
 
 async with shopping(Plan(ports, tokens, MIX, wish), rate=80) as shoppers:
-    await shoppers.have_sent(1_000)
+    await shoppers.have_come(1_000)
 shoppers.journal                     # every request, and every answer to it
 
 Each request goes to one of the ports; while there is no answer, or 503, it is sent again, as it was, to the
-next one.
+next one. Who finds too many before him goes home: a machine that is too slow for the rate is not buried.
 """
 
 import asyncio
@@ -115,7 +115,9 @@ class Plan:
     decided_within: float = 60.0
     """Nobody confirms or cancels a hold that is older, in seconds."""
     connections: int = 16
-    """To each port at most. A machine that is too slow for the rate lets shoppers wait, and is not buried."""
+    """To each port at most."""
+    patient: int = 100
+    """Shoppers at once; whoever comes then goes home."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,9 @@ class Shoppers:
 
     def __init__(self, plan: Plan, group: asyncio.TaskGroup) -> None:
         self.journal: list[Sent] = []
+        self.come_so_far = 0
+        self.gone_home = 0
+        self._here = 0
         self._group = group
         self._plan = plan
         self._connections = [KeptConnections(port, plan.connections) for port in plan.ports]
@@ -154,7 +159,13 @@ class Shoppers:
             await pause(max(0.0, due - time.perf_counter()))
             if stopping.is_set():
                 return
-            self._group.create_task(self._arrive(number, due))
+            self.come_so_far += 1
+            if reached := self._milestones.pop(self.come_so_far, None):
+                reached.set()
+            if self._here < self._plan.patient:
+                self._group.create_task(self._arrive(number, due))
+            else:
+                self.gone_home += 1
 
     async def rush(self, kinds: str, port: int) -> None:
         """Do all these at once at one port first; return when one of them is answered or lost.
@@ -168,9 +179,9 @@ class Shoppers:
         tasks = [self._group.create_task(self._carry_out(sent, first)) for sent in made]
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
 
-    async def have_sent(self, number: int) -> None:
-        """Return when there have been so many."""
-        if len(self.journal) < number:
+    async def have_come(self, number: int) -> None:
+        """Return when there have been so many, those who went home included."""
+        if self.come_so_far < number:
             await self._milestones.setdefault(number, asyncio.Event()).wait()
 
     def close(self) -> None:
@@ -184,12 +195,12 @@ class Shoppers:
     async def _arrive(self, number: int, due: float) -> None:
         sent = self._make(Kind(self._plan.mix[number % len(self._plan.mix)]), due)
         each = [sent, *self._rivals_of(sent)]
+        self._here += 1
         await asyncio.gather(*(self._carry_out(one, number + n) for n, one in enumerate(each)))
+        self._here -= 1
 
     async def _carry_out(self, sent: Sent, first: int) -> None:
         self.journal.append(sent)
-        if reached := self._milestones.pop(len(self.journal), None):
-            reached.set()
         is_command = sent.kind is not Kind.GET
         copies = 2 if is_command and self._random.random() < self._plan.twins else 1
         await asyncio.gather(*(self._insist(sent, first + copy) for copy in range(copies)))
