@@ -1,4 +1,4 @@
-"""The manifests of deploy/kubernetes: confined, probed where something answers, told what the service takes."""
+"""The manifests of deploy/kubernetes: confined, probed where something answers, told what they take."""
 
 import re
 from collections.abc import Iterator, Mapping
