@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 from reservation_api.ports.operations import OperationFailedError
@@ -24,7 +25,17 @@ def open_client(service: str, region: str, url: str | None = None) -> Any:
         retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
     )
     with told(f"a client of {service}"):
-        return Session().create_client(service, region_name=region, endpoint_url=url, config=config)
+        session = Session()
+        session.register_component("data_loader", _descriptions())
+        return session.create_client(service, region_name=region, endpoint_url=url, config=config)
+
+
+@cache
+def _descriptions() -> Any:
+    """Read what botocore knows of services once: it takes longer than most calls, for each client."""
+    from botocore.loaders import create_loader  # noqa: PLC0415
+
+    return create_loader()
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from reservation_api.entrypoints.cli.archive import archive
 from reservation_api.entrypoints.cli.backup import backup
 from reservation_api.entrypoints.cli.consume import consume
 from reservation_api.entrypoints.cli.dlq import dlq
+from reservation_api.entrypoints.cli.doctor import doctor
 from reservation_api.entrypoints.cli.documents import config, openapi, schemas
 from reservation_api.entrypoints.cli.events import events
 from reservation_api.entrypoints.cli.faults import ReadableFaults
@@ -28,7 +29,7 @@ def main() -> None:
 
 
 SERVICE = (serve, worker, dev, consume, token, events, outbox, inventory)
-OPERATIONS = (dlq, archive, backup)
+OPERATIONS = (dlq, archive, backup, doctor)
 DOCUMENTS = (config, openapi, schemas)
 
 for command in (*SERVICE, *OPERATIONS, *DOCUMENTS):

@@ -1,0 +1,1 @@
+"""The deployment beside the document: what is there, missing or different."""
