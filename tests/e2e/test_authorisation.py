@@ -37,7 +37,7 @@ pytestmark = pytest.mark.e2e
 DOCUMENT = json.loads((Path(__file__).parents[2] / "docs" / "openapi.json").read_text())
 EVENT = "evt_demo"
 SERVER = {
-    "APP_HOLD_SECONDS": "1800",
+    "APP_HOLD_SECONDS": "1200",
     "APP_HOLD_MAX_SECONDS": "1800",
     "APP_JWT_CLOCK_SKEW_SECONDS": "0",
 }
