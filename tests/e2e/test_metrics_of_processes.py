@@ -3,8 +3,6 @@
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from signal import SIGKILL
 
@@ -26,6 +24,7 @@ from tests.support.processes import (
 
 pytestmark = pytest.mark.e2e
 
+needs_proc = pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks at command lines in /proc")
 FLEET = ["serve", "--workers", "2"]
 PROMETHEUS = "/actuator/prometheus"
 OPS = "reservation:ops"
@@ -82,26 +81,31 @@ def test_any_child_answers_for_all_and_no_counter_falls_when_one_is_killed() -> 
         assert server.stop() == 0
 
 
-@contextmanager
-def folders_left() -> Iterator[Callable[[], set[Path]]]:
-    def look() -> set[Path]:
-        return {
-            path
-            for place in (Path("/dev/shm"), Path("/tmp"))
-            if place.exists()
-            for path in place.glob("reservation-api-metrics-*")
-        }
-
-    before = look()
-    yield lambda: look() - before
+def folder_of(child: int) -> Path:
+    """Return where a child was told to share its metrics."""
+    arguments = Path(f"/proc/{child}/cmdline").read_text().split("\0")
+    return Path(arguments[arguments.index("--metrics-folder") + 1])
 
 
+@needs_proc
 def test_the_folder_of_the_metrics_goes_with_the_parent() -> None:
-    with folders_left() as left:
-        with running(FLEET) as server:
-            wait_until(lambda: bool(left()))
-            assert server.stop() == 0
-        assert left() == set()
+    with running(FLEET) as server:
+        folder = folder_of(children_of(server.pid)[0])
+        assert folder.exists()
+        assert server.stop() == 0
+        assert not folder.exists()
+
+
+@needs_proc
+def test_the_folder_of_the_metrics_goes_with_the_children_of_a_parent_that_is_killed() -> None:
+    with running(FLEET) as server:
+        children = children_of(server.pid)
+        folder = folder_of(children[0])
+        assert folder.exists()
+        server.kill()
+        wait_until(lambda: not any(map(is_alive, children)))
+        assert not folder.exists()
+        assert not [line for line in server.logs() if "other processes do not see" in line["message"]]
 
 
 def test_a_port_of_its_own_needs_no_token_and_leaves_health_alone_to_http() -> None:

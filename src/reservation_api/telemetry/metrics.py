@@ -47,6 +47,10 @@ class Siblings(Protocol):
         """Return what they stand at, those that are gone included."""
         ...
 
+    def leave(self) -> None:
+        """End what is shared: nobody is left to look after it."""
+        ...
+
 
 class Metrics:
     """Instruments are bound once, where they are used: so counting costs under a microsecond."""

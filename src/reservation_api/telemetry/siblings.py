@@ -99,6 +99,11 @@ class FolderOfSiblings:
                 found.append(what_lasts(snapshot.families) if is_silent else snapshot.families)
         return found
 
+    def leave(self) -> None:
+        """Delete the folder: the parent is gone, and all its children end."""
+        self._is_failing = True  # and that nothing can be shown any more is no news
+        remove_folder(self._folder)
+
 
 def keep_what_ended(folder: Path, number: int) -> None:
     """Add what the child of that number stood at to the others that have ended; for the parent alone."""

@@ -68,7 +68,7 @@ async def run_process(config: Config, role: Role, on_ready: OnReady | None = Non
     shutdown = Shutdown(config.process.shutdown_seconds)
     shutdown.listen()
     if role.lifeline is not None:
-        watch_lifeline(role.lifeline, partial(shutdown.ask, "the parent is gone"))
+        watch_lifeline(role.lifeline, partial(_end_as_orphan, role, shutdown))
     async with AsyncExitStack() as stages:
         stages.callback(shutdown.done)
         service = await stages.enter_async_context(_open_service(config, shutdown))
@@ -86,6 +86,12 @@ async def run_process(config: Config, role: Role, on_ready: OnReady | None = Non
         _log.info("ready")
         await shutdown.asked.wait()
     _log.info("ended")
+
+
+def _end_as_orphan(role: Role, shutdown: Shutdown) -> None:
+    shutdown.ask("the parent is gone")
+    if role.siblings is not None:
+        role.siblings.leave()
 
 
 def _set_garbage_collection() -> None:
