@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from tests.support.dynamodb import Tables, empty_tables, opened_client
 from tests.support.dynamodb_adapters import Adapters, adapters, opened
-from tests.support.dynamodb_faults import BusyTables, SentTwice
+from tests.support.dynamodb_faults import AfterEachScan, BusyTables, SentTwice
 from tests.support.examples import START, order, outbox_entry, record, reservation
 
 from reservation_api.adapters.dynamodb.failures import WrongRequestError
@@ -71,12 +71,11 @@ async def test_a_purge_leaves_a_record_that_was_put_over_the_one_it_saw(
     stack: AsyncExitStack, tables: Tables
 ) -> None:
     process = opened(stack, tables)
-    await process.write(InsertRecord(record(ttl=1), START))
-    renewing = [InsertRecord(record(request_hash="new", ttl=400), END)]
-    gone, _ = await asyncio.gather(process.store.purge_records(END, 10), process.store.transact(renewing))
-    assert gone in {0, 1}
-    found = await process.store.find_record(record().key, END)
-    assert found == record(request_hash="new", ttl=400)
+    newer = record(request_hash="newer", ttl=400)
+    await process.write(InsertRecord(record(ttl=1), START), InsertRecord(record("other", ttl=1), START))
+    renews = AfterEachScan(opened_client(stack), lambda: process.write(InsertRecord(newer, END)))
+    assert await adapters(renews, tables).store.purge_records(END, 10) == 1
+    assert await process.store.find_record(newer.key, END) == newer
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import astuple
 from itertools import count
 from typing import Any
@@ -136,6 +136,20 @@ class SentTwice:
         if repeatable:
             await self._caller.call(operation, request, repeatable=repeatable)
         return await self._caller.call(operation, request, repeatable=repeatable)
+
+
+class AfterEachScan:
+    """An AwsCaller that lets something happen between what a scan has seen and what comes of it."""
+
+    def __init__(self, caller: AwsCaller, happen: Callable[[], Awaitable[object]]) -> None:
+        self._caller = caller
+        self._happen = happen
+
+    async def call(self, operation: str, request: Mapping[str, Any], *, repeatable: bool) -> Any:
+        answer = await self._caller.call(operation, request, repeatable=repeatable)
+        if operation == "Scan":
+            await self._happen()
+        return answer
 
 
 class SmallPages:

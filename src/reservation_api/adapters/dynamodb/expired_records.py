@@ -33,13 +33,10 @@ class ExpiredRecords:
         gone = 0
         for _ in range(MAX_PAGES):
             page = await self._page(now)
-            keys = page["Items"]
-            taken = keys[: limit - gone]
-            for first in range(0, len(taken), DELETES_AT_ONCE):
-                some = taken[first : first + DELETES_AT_ONCE]
+            keys = page["Items"][: limit - gone]
+            for first in range(0, len(keys), DELETES_AT_ONCE):
+                some = keys[first : first + DELETES_AT_ONCE]
                 gone += sum(await asyncio.gather(*(self._delete(key, now) for key in some)))
-            if len(taken) < len(keys):
-                break  # the next purge finds the rest of this page
             self._start = page.get("LastEvaluatedKey")
             if self._start is None or gone >= limit:
                 break
