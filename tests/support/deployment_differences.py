@@ -168,6 +168,11 @@ ALL = [index("status-created_at-index", "status", "created_at", projection="ALL"
 ON_TABLES, TABLE_ARNS = POLICIES["dynamodb"]
 WIDER = f"arn:aws:events:{REGION}:*:event-bus/*"
 PROCESSOR_LOGS = allow("logs:*", "*")
+OWN_KEY = {
+    "Enabled": True,
+    "SSEType": "KMS",
+    "KMSMasterKeyId": f"arn:aws:kms:{REGION}:123456789012:key/00000000-0000-0000-0000-000000000000",
+}
 PROVISIONED = {
     "BillingMode": "PROVISIONED",
     "ProvisionedThroughput": {"ReadCapacityUnits": 5, "WriteCapacityUnits": 5},
@@ -229,6 +234,12 @@ DIFFERENCES: Final[Mapping[str, Difference]] = {
         f"table {P}-reservations",
         "encryption",
         "found DynamoDB's own key",
+    ),
+    "a key of one's own": Difference(
+        remake("reservations", SSESpecification=OWN_KEY),
+        f"table {P}-reservations",
+        "encryption",
+        "found key arn:aws:kms",
     ),
     "no point-in-time recovery": Difference(
         no_recovery, f"table {P}-outbox", "point-in-time recovery", "expected true, found false"
