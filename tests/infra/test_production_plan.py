@@ -2,33 +2,17 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from tests.support.terraform_runs import run_of
+from tests.support.terraform_plans import PROD, PROD_VALUES, planned, planning
 
-from testkit.backends import ACCOUNT, REGION
+from testkit.backends import ACCOUNT
 from testkit.fetch import Fetched
 from testkit.terraform import HOW_TO_GET_IT, TerraformError, Workspace, installed
 
-PROD: Final = Path(__file__).parents[2] / "infra" / "terraform" / "environments" / "prod"
-REGISTRY: Final = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
-DIGEST: Final = f"sha256:{'0' * 64}"
 LONG: Final = 365
 SHORT: Final = 30
-VALUES: Final[Mapping[str, Any]] = {
-    "account_id": ACCOUNT,
-    "image": {"uri": f"{REGISTRY}/reservation-api@{DIGEST}"},
-    "certificate_arn": f"arn:aws:acm:{REGION}:{ACCOUNT}:certificate/12345678-1234-1234-1234-123456789012",
-    "lambda_package": "./main.tf",  # any file: nothing is made of it
-    "payment_address": "grpcs://payment.traffic-tacos.internal:443",
-    "collector_image": f"{REGISTRY}/aws-otel-collector:v1",
-    "plain_text_peers": ["inventory"],
-    "planned_requests_per_second": 30_000,
-    "table_quota": {"write_units": 100_000},
-    "subscriptions": {"oncall": {"protocol": "email", "endpoint": "oncall@example.com"}},
-}
 
 pytestmark = [
     pytest.mark.skipif(installed() is None, reason=HOW_TO_GET_IT),
@@ -38,26 +22,13 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def place(schema_and_protocol: Fetched, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
-    with run_of(PROD, tmp_path_factory.mktemp("prod"), schema_and_protocol) as run:
-        yield run.place
-
-
-def planned(place: Workspace, **changes: Any) -> dict[str, dict[str, Any]]:
-    """Return what would be made: the values of each resource by its address."""
-    (place.folder / "values.auto.tfvars.json").write_text(json.dumps({**VALUES, **changes}))
-    place.run("plan", "-input=false", "-out=plan")
-    found: dict[str, dict[str, Any]] = {}
-    modules = [place.json("show", "-json", "plan")["planned_values"]["root_module"]]
-    while modules:
-        module = modules.pop()
-        modules += module.get("child_modules", [])
-        found |= {resource["address"]: resource["values"] for resource in module.get("resources", [])}
-    return found
+    with planning(PROD, tmp_path_factory.mktemp("prod"), schema_and_protocol) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")
 def resources(place: Workspace) -> dict[str, dict[str, Any]]:
-    return planned(place)
+    return planned(place, PROD_VALUES)
 
 
 def of(resources: Mapping[str, dict[str, Any]], kind: str) -> dict[str, dict[str, Any]]:
@@ -172,7 +143,7 @@ def _covers(arn: str, name: str) -> bool:
 
 def test_copies_are_made_where_they_are_asked_for(place: Workspace) -> None:
     bus = f"arn:aws:events:ap-northeast-1:{ACCOUNT}:event-bus/traffic-tacos-reservation-events"
-    found = planned(place, replica_regions=["ap-northeast-1"], forward_to_bus_arn=bus)
+    found = planned(place, {**PROD_VALUES, "replica_regions": ["ap-northeast-1"], "forward_to_bus_arn": bus})
     assert all(
         [replica["region_name"] for replica in table["replica"]] == ["ap-northeast-1"]
         for table in of(found, "aws_dynamodb_table").values()
@@ -182,4 +153,4 @@ def test_copies_are_made_where_they_are_asked_for(place: Workspace) -> None:
 
 def test_a_peak_beyond_the_accounts_quota_is_no_plan(place: Workspace) -> None:
     with pytest.raises(TerraformError, match="Have the quota raised"):
-        planned(place, table_quota={})
+        planned(place, {**PROD_VALUES, "table_quota": {}})

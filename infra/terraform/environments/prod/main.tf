@@ -23,6 +23,7 @@ module "iam" {
   source = "../../modules/iam"
 
   env                 = var.env
+  region              = var.region
   eks_service_account = var.eks_service_account
 }
 
@@ -32,7 +33,7 @@ module "secrets" {
   env              = var.env
   reader_role_arns = [module.service.execution_role_arn]
   writer_role_arns = var.key_writer_role_arns
-  replica_regions  = var.replica_regions
+  replica_regions  = coalesce(var.key_replica_regions, var.replica_regions)
 }
 
 module "eventbridge" {

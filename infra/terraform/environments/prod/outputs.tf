@@ -8,6 +8,11 @@ output "cluster" {
   value       = module.service.cluster
 }
 
+output "api_min_count" {
+  description = "How many tasks of the API run always."
+  value       = module.service.api_min_count
+}
+
 output "environment" {
   description = "What the service is told: for commands such as `reservation-api backup create`, from an operator's machine."
   value       = module.service.environment

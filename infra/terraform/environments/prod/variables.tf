@@ -14,13 +14,19 @@ variable "env" {
   default     = "traffic-tacos"
 }
 
+variable "region" {
+  description = "Where all of it is; another region only after this one is lost (docs/runbooks)."
+  type        = string
+  default     = "ap-northeast-2"
+}
+
 variable "image" {
   description = "The service's image, by its digest."
   type        = object({ uri = string, architecture = optional(string, "ARM64") })
 }
 
 variable "certificate_arn" {
-  description = "The certificate of the API's name, of ACM in ap-northeast-2."
+  description = "The certificate of the API's name, of ACM in this region."
   type        = string
 }
 
@@ -98,6 +104,12 @@ variable "replica_regions" {
   description = "Further regions with a copy of tables and keys (sections 8.1, 8.2: if required)."
   type        = set(string)
   default     = []
+}
+
+variable "key_replica_regions" {
+  description = "Further regions with a copy of the keys alone. Null: as replica_regions."
+  type        = set(string)
+  default     = null
 }
 
 variable "forward_to_bus_arn" {

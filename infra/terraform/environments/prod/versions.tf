@@ -10,7 +10,7 @@ terraform {
 }
 
 provider "aws" {
-  region              = "ap-northeast-2"
+  region              = var.region
   allowed_account_ids = var.account_id[*]
 
   default_tags {

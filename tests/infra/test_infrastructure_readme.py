@@ -1,0 +1,142 @@
+"""What infra/terraform/README.md and the runbooks tell one to type, and how they reckon: is it true?"""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import click
+import pytest
+from tests.support.terraform_plans import PROD, PROD_VALUES, TERRAFORM, plan, planning
+
+from reservation_api.entrypoints.cli import main
+from testkit.fetch import Fetched
+from testkit.terraform import HOW_TO_GET_IT, Workspace, installed
+
+ROOT: Final = Path(__file__).parents[2]
+README: Final = (TERRAFORM / "README.md").read_text()
+PAGES: Final = [TERRAFORM / "README.md", *sorted((ROOT / "docs/runbooks").glob("*.md"))]
+TIMES: Final = " \N{MULTIPLICATION SIGN} "
+SUM: Final = re.compile(rf"(\d[\d.]*(?:{TIMES}\d[\d.]*)+) = (\d[\d.]*)")
+PEAK: Final = 30_000
+HOLD_SHARE: Final = 0.15
+"""Of the default mix: what the README calls a reservation."""
+CENT: Final = 0.005
+
+needs_terraform = pytest.mark.skipif(installed() is None, reason=HOW_TO_GET_IT)
+
+
+def phases() -> list[set[str]]:
+    """Return the modules that each `terraform apply` names, in the order of the page."""
+    commands = re.findall(r"^ {4}terraform apply(.*)$", README, re.MULTILINE)
+    return [set(re.findall(r"-target=module\.(\w+)", command)) for command in commands]
+
+
+def sections(text: str) -> tuple[str, str]:
+    """Return the costs of a million reservations, and what runs always."""
+    costs = text.partition("## What a million reservations cost")[2]
+    million, _, always = costs.partition("What runs always")
+    return million, always
+
+
+def test_every_product_is_right() -> None:
+    found = SUM.findall(README)
+    assert len(found) > 15
+    for factors, product in found:
+        exact = 1.0
+        for factor in factors.split(TIMES):
+            exact *= float(factor)
+        assert abs(exact - float(product)) <= CENT, f"{factors} is {exact}"
+
+
+def test_the_sum_of_a_million_reservations_is_right() -> None:
+    million, _ = sections(README)
+    total = re.search(r"\*\*together\*\*.*\*\*\$([\d.]+)\*\*", million)
+    assert total is not None
+    assert round(sum(float(product) for _, product in SUM.findall(million)), 2) == float(total[1])
+
+
+@needs_terraform
+@pytest.mark.timeout(300)
+def test_its_units_are_those_that_the_tables_are_planned_for(
+    schema_and_protocol: Fetched, tmp_path: Path
+) -> None:
+    values = {"planned_requests_per_second": PEAK, "table_quota": {"write_units": 100_000}}
+    with planning(TERRAFORM / "modules" / "dynamodb", tmp_path, schema_and_protocol) as place:
+        shown = plan(place, values)
+    units = shown["planned_values"]["outputs"]["planned_units"]["value"].values()
+    for kind, title in (("write", "writes of tables"), ("read", "reads")):
+        stated = re.search(rf"^\| {title}[^|]*\| ([\d.]+) million", README, re.MULTILINE)
+        assert stated is not None
+        a_hold = sum(each[kind] for each in units) / (PEAK * HOLD_SHARE)
+        assert round(a_hold, len(stated[1].partition(".")[2])) == float(stated[1]), kind
+
+
+@pytest.fixture(scope="module")
+def place(schema_and_protocol: Fetched, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
+    with planning(PROD, tmp_path_factory.mktemp("phases"), schema_and_protocol) as opened:
+        yield opened
+
+
+def made(place: Workspace, modules: set[str]) -> set[str]:
+    """Return what a phase would make: `module.type`."""
+    changes = plan(place, PROD_VALUES, sorted(modules))["resource_changes"]
+    return {".".join(change["address"].split(".")[1:3]) for change in changes}
+
+
+@needs_terraform
+@pytest.mark.timeout(300)
+def test_each_phase_makes_what_the_document_has_in_it(place: Workspace) -> None:
+    first, second, last = phases()
+    assert {name.partition(".")[0] for name in made(place, first)} == {"dynamodb", "iam"}
+    of_second = made(place, second)
+    assert "eventbridge.aws_cloudwatch_event_rule" in of_second
+    assert "cloudwatch.aws_cloudwatch_metric_alarm" in of_second
+    assert "functions.aws_lambda_function_event_invoke_config" in of_second
+    assert "secrets.aws_secretsmanager_secret_policy" in of_second, "before its keys are put"
+    assert not any("ecs" in name for name in of_second), "no task starts before there are keys"
+    assert last == set(), "the whole"
+
+
+def commands_of(text: str) -> list[list[str]]:
+    """Return each of our commands that stands in an indented block, up to what a shell would take away."""
+    lines = [line.strip() for line in text.splitlines() if line.startswith("    ")]
+    found = [line for line in lines if line.startswith("reservation-api ")]
+    return [shlex.split(line.partition("#")[0].replace("$ENV", "traffic-tacos"))[1:] for line in found]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_the_service_has_the_commands_that_are_to_be_typed(page: Path) -> None:
+    for words in commands_of(page.read_text()):
+        command: click.Command = main
+        while isinstance(command, click.Group):
+            command = command.commands[words.pop(0)]
+        context = command.make_context("reservation-api", words)
+        assert context.args == [], words
+
+
+def test_there_are_commands_to_look_at() -> None:
+    assert sum(len(commands_of(page.read_text())) for page in PAGES) >= 8
+
+
+def test_modules_and_resources_that_are_imported_exist() -> None:
+    page = (ROOT / "docs/runbooks/lose-a-region.md").read_text()
+    addresses = re.findall(r"module\.(\w+)\.(aws_\w+)\.(\w+)", page)
+    assert len(addresses) == 9
+    for module, kind, name in addresses:
+        texts = [path.read_text() for path in (TERRAFORM / "modules" / module).glob("*.tf")]
+        assert any(f'resource "{kind}" "{name}"' in text for text in texts), f"{module}: {kind}.{name}"
+
+
+def test_the_readme_names_every_module_and_the_runbooks_each_other() -> None:
+    modules = {path.name for path in (TERRAFORM / "modules").iterdir() if path.is_dir()}
+    assert modules == set(re.findall(r"\(modules/(\w+)/README\.md\)", README))
+    index = (ROOT / "docs/runbooks/README.md").read_text()
+    assert {path.name for path in PAGES[1:]} - {"README.md"} == set(re.findall(r"\(([\w-]+\.md)\)", index))
+
+
+def test_links_of_the_infrastructure_lead_somewhere() -> None:
+    for page in TERRAFORM.rglob("README.md"):
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            assert "://" in target or (page.parent / target).exists(), f"{page}: {target}"
