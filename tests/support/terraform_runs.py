@@ -4,7 +4,7 @@ import json
 import shutil
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +16,7 @@ from testkit.resources import Resources
 from testkit.schema import load
 from testkit.servers import stand_ins
 from testkit.terraform import CHANGES, Workspace, workspace
+from testkit.values import is_zero
 
 CONFIGURATIONS: Final = Path(__file__).parents[1] / "infra" / "configurations"
 
@@ -46,30 +47,41 @@ class Run:
     def state(self) -> list[dict[str, Any]]:
         """Return every resource in the state: address, type, values."""
         shown = self.place.json("show", "-json")
-        resources = shown.get("values", {}).get("root_module", {}).get("resources", [])
+        root = shown.get("values", {}).get("root_module", {})
+        modules = [root, *root.get("child_modules", [])]
+        resources = [resource for module in modules for resource in module.get("resources", [])]
         return [resource for resource in resources if resource["mode"] == "managed"]
 
 
 @contextmanager
 def run_of(configuration: Path, work: Path, fetched: Fetched) -> Iterator[Run]:
-    """Initialise a configuration in a copy; whatever it makes is gone with its servers."""
+    """Initialise a configuration in a copy, beside its neighbours; what it makes is gone with its servers."""
     with stand_ins(work) as servers:
         endpoints = backends.endpoints(servers)
-        place = workspace(configuration, work, fetched, endpoints)
+        place = workspace(configuration, work, fetched, endpoints, configuration.parent)
         place.run("init", "-input=false")
         aws = Aws(endpoints)
         yield Run(place, aws, Resources(load(fetched.schema), aws))
 
 
-def copy_of(name: str, work: Path) -> Path:
-    """Copy a configuration of the tests, with the code of its functions."""
-    copy = work / name
-    shutil.copytree(CONFIGURATIONS / name, copy)
-    with zipfile.ZipFile(copy / "function.zip", "w") as archive:
+def everything(work: Path) -> Path:
+    """Copy the configurations of the tests, with the code of their functions; return the one that has all."""
+    copy = work / "configurations"
+    shutil.copytree(CONFIGURATIONS, copy)
+    with zipfile.ZipFile(copy / "functions" / "function.zip", "w") as archive:
         archive.writestr(zipfile.ZipInfo("main.py"), "def handler(event, context):\n    return event\n")
-    return copy
+    return copy / "all"
 
 
-def text_of(value: Any) -> str:
-    """Write a value so that equal ones read the same."""
-    return json.dumps(value, sort_keys=True, default=str)
+def comparable(value: Any) -> Any:
+    """Leave out of a state what the AWS provider takes for absent, and the order of what is in lists."""
+    if isinstance(value, dict):
+        members = {name: comparable(inner) for name, inner in value.items()}
+        return {name: inner for name, inner in members.items() if not is_zero(inner)}
+    if isinstance(value, list):
+        listed = [comparable(inner) for inner in value]
+        return sorted(listed, key=lambda inner: json.dumps(inner, sort_keys=True))
+    if isinstance(value, str) and value.startswith("{"):
+        with suppress(ValueError):  # the pattern of a log filter begins so, too
+            return comparable(json.loads(value))
+    return value

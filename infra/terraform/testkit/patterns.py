@@ -35,7 +35,7 @@ FIELDS: Final = frozenset(
 """The fields of an event's envelope; a pattern that names another one matches nothing."""
 
 
-def pattern_faults(text: str) -> Iterator[str]:
+def pattern_faults(text: str, *, custom_bus: bool = False) -> Iterator[str]:
     """Yield what is wrong with an event pattern."""
     try:
         pattern = json.loads(text)
@@ -48,6 +48,14 @@ def pattern_faults(text: str) -> Iterator[str]:
     if isinstance(pattern, dict):
         for name in pattern.keys() - FIELDS:
             yield f"event pattern: events have no field {name!r}"
+        sources = pattern.get("source")
+        if custom_bus and isinstance(sources, list) and all(map(is_reserved, sources)):
+            yield f"event pattern: nobody can publish {sources} to a bus of one's own"
+
+
+def is_reserved(source: object) -> bool:
+    """Say whether AWS alone may publish events of this source."""
+    return isinstance(source, str) and source.startswith("aws.")
 
 
 def _object(pattern: Any, path: str) -> Iterator[str]:

@@ -11,7 +11,7 @@ from tf.gen import tfplugin_pb2_grpc as rpc
 
 from testkit.aws import Aws
 from testkit.kind import Fault
-from testkit.resources import Resources
+from testkit.resources import Applied, Resources
 from testkit.schema import Block, Schema, set_by_the_provider_alone
 from testkit.values import State, decode, encode
 
@@ -168,8 +168,10 @@ class Provider(rpc.ProviderServicer):  # type: ignore[misc]
     def ApplyResourceChange(self, request: Any, _context: Any) -> Any:
         """Create, update or delete; the new state is what was then read."""
         prior, planned = decode(request.prior_state.msgpack), decode(request.planned_state.msgpack)
-        applied = self._resources.apply(request.type_name, prior, planned)
-        faults = [fault_of(request.type_name, applied.error)] if applied.error else []
+        # Only now is every value known, such as a policy with the ARN of something that was just made.
+        faults = self._resources.faults(request.type_name, decode(request.config.msgpack)) if planned else []
+        applied = Applied(prior) if faults else self._resources.apply(request.type_name, prior, planned)
+        faults += [fault_of(request.type_name, applied.error)] if applied.error else []
         return pb.ApplyResourceChange.Response(
             new_state=dynamic(applied.state),
             legacy_type_system=True,

@@ -1,7 +1,6 @@
 """What happens to a resource of any kind: plan, apply, read, import, with tags and regions alike."""
 
 import uuid
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from testkit import planning
@@ -36,11 +35,11 @@ class Resources:
         self._aws = self._aws.at(config.get("region") or REGION)
         self._default_tags = (only(config.get("default_tags")) or {}).get("tags") or {}
 
-    def faults(self, name: str, config: State) -> Iterable[Fault]:
+    def faults(self, name: str, config: State) -> list[Fault]:
         """Find what AWS would refuse."""
         return list(KINDS[name].faults(config))
 
-    def data_faults(self, name: str, config: State) -> Iterable[Fault]:
+    def data_faults(self, name: str, config: State) -> list[Fault]:
         """Find what a data source can not look for."""
         return list(DATA_SOURCES[name].faults(config))
 

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from testkit.patterns import is_reserved
+
 
 class RefusedError(Exception):
     """AWS would refuse this call."""
@@ -12,6 +14,9 @@ class RefusedError(Exception):
 def refuse_bad_values(params: dict[str, Any], model: Any, **_: Any) -> None:
     """Raise RefusedError unless a call's parameters are what its model allows."""
     faults = list(faults_of(params, model.input_shape, "")) if model.input_shape else []
+    if model.name == "PutEvents":
+        sources = [entry.get("Source") for entry in params["Entries"]]
+        faults += [f"NotAuthorizedForSource: {source}" for source in sources if is_reserved(source)]
     if faults:
         raise RefusedError(f"{model.name}: {'; '.join(faults)}")
 

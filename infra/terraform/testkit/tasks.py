@@ -45,7 +45,10 @@ def _container_faults(task: State) -> Iterator[Fault]:
     try:
         containers = json.loads(text)
         names = [container["name"] for container in containers]
+        empty = not names
     except (ValueError, KeyError, TypeError):
+        empty = True
+    if empty:
         yield Fault("container_definitions is no list of containers with names", "container_definitions")
         return
     if len(set(names)) != len(names):

@@ -71,11 +71,12 @@ class Workspace:
         return json.loads(self.run(*arguments).output)
 
 
-def workspace(source: Path, work: Path, fetched: Fetched, endpoints: Mapping[str, str]) -> Workspace:
-    """Copy a configuration, with the tree of infra/terraform if it is part of it, and set up the mirror."""
-    source = source.resolve()
-    tree = HERE.parent
-    root = tree if source.is_relative_to(tree) and not source.is_relative_to(HERE) else source
+def workspace(
+    source: Path, work: Path, fetched: Fetched, endpoints: Mapping[str, str], tree: Path = HERE.parent
+) -> Workspace:
+    """Copy a configuration, with the tree of others if it is part of one, and set up the mirror."""
+    source, tree = source.resolve(), tree.resolve()
+    root = tree if source.is_relative_to(tree) else source
     copy = work / "tree"
     shutil.copytree(
         root, copy, ignore=shutil.ignore_patterns(".terraform*", "testkit", "*.tfstate*", "__pycache__")

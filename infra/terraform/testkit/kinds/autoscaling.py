@@ -134,6 +134,11 @@ _POLICY: Final = Fields(
 )
 
 
+def _imported_policy(identifier: str) -> State:
+    target, _, name = identifier.rpartition("/")
+    return _imported_target(target) | {"id": name, "name": name}
+
+
 def _put_policy(aws: Aws, policy: State) -> State:
     aws.client(_SERVICE).put_scaling_policy(**_POLICY.to_aws(policy))
     return {"id": policy["name"]}
@@ -209,5 +214,6 @@ KINDS: Final = (
             ),
         ),
         _policy_faults,
+        _imported_policy,
     ),
 )

@@ -133,12 +133,10 @@ def _read_recovery(client: Any, name: str) -> list[State]:
 def _read_ttl(client: Any, name: str, state: State) -> list[State]:
     ttl = client.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
     enabled = ttl.get("TimeToLiveStatus") in {"ENABLED", "ENABLING"}
-    if not enabled and not state.get("ttl"):
-        return []
     if enabled:
         return [{"enabled": True, "attribute_name": ttl["AttributeName"]}]
-    named = only(state["ttl"])["attribute_name"]  # AWS wants it to disable, and then does not answer it
-    return [{"enabled": False, "attribute_name": named}]
+    before = only(state.get("ttl")) or {}  # AWS wants the name to disable, and then does not answer it
+    return [{"enabled": False, "attribute_name": before.get("attribute_name")}]
 
 
 def _read_replica(aws: Aws, table: str, replica: dict[str, Any]) -> State:

@@ -52,7 +52,7 @@ def _read_cluster(aws: Aws, state: State) -> State | None:
     if not listed or listed[0]["status"] == "INACTIVE":
         return None
     arn = listed[0]["clusterArn"]
-    return _CLUSTER.to_state(listed[0]) | {"arn": arn, "tags_all": ECS.read(aws, arn)}
+    return _CLUSTER.to_state(listed[0]) | {"id": arn, "arn": arn, "tags_all": ECS.read(aws, arn)}
 
 
 def _update_cluster(aws: Aws, prior: State, planned: State) -> None:
@@ -106,6 +106,7 @@ def _read_task(aws: Aws, state: State) -> State | None:
     before = state.get("container_definitions")
     same = isinstance(before, str) and same_containers(before, written)
     return _TASK.to_state(task) | {
+        "id": task["family"],
         "arn": arn,
         "arn_without_revision": arn.rpartition(":")[0],
         "container_definitions": before if same else written,
@@ -128,6 +129,15 @@ def _update_task(aws: Aws, prior: State, planned: State) -> None:
 def _deregister(aws: Aws, state: State) -> None:
     if not state["skip_destroy"]:
         aws.client("ecs").deregister_task_definition(taskDefinition=state["arn"])
+
+
+def _imported_task(identifier: str) -> State:
+    return {"id": identifier, "arn": identifier}
+
+
+def _imported_service(identifier: str) -> State:
+    cluster, _, name = identifier.partition("/")
+    return {"id": name, "cluster": cluster}
 
 
 def _task_faults(task: State) -> Iterable[Fault]:
@@ -192,12 +202,12 @@ def _create_service(aws: Aws, service: State) -> State:
 
 
 def _read_service(aws: Aws, state: State) -> State | None:
-    arn = state["id"]
     cluster = params(cluster=state.get("cluster"))
-    listed = aws.client("ecs").describe_services(services=[arn], **cluster)["services"]
+    listed = aws.client("ecs").describe_services(services=[state["id"]], **cluster)["services"]
     if not listed or listed[0]["status"] in _GONE:
         return None
     service = listed[0]
+    arn = service["serviceArn"]
     deployment = service.get("deploymentConfiguration", {})
     strategy = deployment.get("strategy", "ROLLING")
     minutes = str(deployment.get("bakeTimeInMinutes", 0))
@@ -206,6 +216,7 @@ def _read_service(aws: Aws, state: State) -> State | None:
     return {
         **_SERVICE.to_state(service),
         **_DEPLOYMENT.to_state(deployment),
+        "id": arn,
         "arn": arn,
         "cluster": _as_written(state.get("cluster"), service["clusterArn"]),
         "task_definition": _as_written(state.get("task_definition"), service["taskDefinition"]),
@@ -288,6 +299,7 @@ KINDS: Final = (
             identity={"volume": "name"},
         ),
         _task_faults,
+        _imported_task,
     ),
     Kind(
         "aws_ecs_service",
@@ -322,5 +334,6 @@ KINDS: Final = (
             ),
         ),
         _service_faults,
+        _imported_service,
     ),
 )

@@ -149,7 +149,9 @@ def _rule_faults(rule: State) -> Iterable[Fault]:
     if isinstance(schedule, str) and schedule and not _SCHEDULE.fullmatch(schedule):
         yield Fault(f"{schedule!r} is no rate(1 minute), rate(2 minutes) or cron()", "schedule_expression")
     if isinstance(pattern, str):
-        for fault in pattern_faults(pattern):
+        for fault in pattern_faults(
+            pattern, custom_bus=known(rule, "event_bus_name") and bus not in {None, _DEFAULT}
+        ):
             yield Fault(fault, "event_pattern")
 
 
@@ -205,8 +207,11 @@ def _target_faults(target: State) -> Iterable[Fault]:
     """Find what PutTargets refuses, and the stand-ins take."""
     yield from at_most_one(target, "input", "input_path", "input_transformer")
     for policy in target["retry_policy"] or []:
-        yield from within(policy, "maximum_retry_attempts", 0, 185)
-        yield from within(policy, "maximum_event_age_in_seconds", 60, 86_400)
+        faults = [
+            *within(policy, "maximum_retry_attempts", 0, 185),
+            *within(policy, "maximum_event_age_in_seconds", 60, 86_400),
+        ]
+        yield from (Fault(fault.summary, "retry_policy") for fault in faults)
     for transformer in target["input_transformer"] or []:
         paths, template = transformer["input_paths"] or {}, transformer["input_template"]
         if is_known(paths) and isinstance(template, str):

@@ -136,6 +136,11 @@ def _read_invocation(aws: Aws, state: State) -> State | None:
     return read | {"function_name": name, "qualifier": qualifier}
 
 
+def _imported_invocation(identifier: str) -> State:
+    name, _, qualifier = identifier.partition(":")
+    return {"id": identifier, "function_name": name, "qualifier": qualifier or None}
+
+
 def _update_invocation(aws: Aws, _prior: State, planned: State) -> None:
     _put_invocation(aws, planned)
 
@@ -176,5 +181,6 @@ KINDS: Final = (
             force_new=frozenset({"function_name", "qualifier", "region"}),
         ),
         _invocation_faults,
+        _imported_invocation,
     ),
 )

@@ -206,6 +206,12 @@ def _read_permission(aws: Aws, state: State) -> State | None:
     }
 
 
+def _imported_permission(identifier: str) -> State:
+    function, _, statement = identifier.rpartition("/")
+    name, _, qualifier = function.partition(":")
+    return {"id": statement, "function_name": name, "qualifier": qualifier or None}
+
+
 def _forbid(aws: Aws, state: State) -> None:
     aws.client("lambda").remove_permission(
         FunctionName=state["function_name"],
@@ -262,5 +268,6 @@ KINDS: Final = (
                 }
             )
         ),
+        imported=_imported_permission,
     ),
 )

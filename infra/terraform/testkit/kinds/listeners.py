@@ -53,11 +53,11 @@ def _read_actions(answer: list[dict[str, Any]], before: list[State] | None) -> l
     for place, action in enumerate(answer):
         read = _ACTION.to_state(action)
         was = before[place] if before and place < len(before) else None
-        if read["type"] == "forward" and was and was["forward"]:
+        simple = _only_target(read)
+        if read["type"] == "forward" and ((was and was["forward"]) or not simple):
             read["target_group_arn"] = ""
         elif read["type"] == "forward":
-            read["target_group_arn"] = read["target_group_arn"] or _only_target(read)
-            read["forward"] = []
+            read |= {"target_group_arn": simple, "forward": []}
         read["order"] = read["order"] or (was or {}).get("order") or None
         actions.append(read)
     return actions
@@ -65,7 +65,7 @@ def _read_actions(answer: list[dict[str, Any]], before: list[State] | None) -> l
 
 def _only_target(action: State) -> str:
     groups = [group["arn"] for forward in action["forward"] for group in forward["target_group"]]
-    return groups[0] if len(groups) == 1 else ""
+    return groups[0] if len(groups) == 1 else str((not groups and action["target_group_arn"]) or "")
 
 
 _LISTENER: Final = Fields(

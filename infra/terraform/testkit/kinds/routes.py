@@ -130,6 +130,13 @@ def _delete_route(aws: Aws, state: State) -> None:
     aws.client("ec2").delete_route(RouteTableId=state["route_table_id"], **_call(_DESTINATIONS, state))
 
 
+def _imported_route(identifier: str) -> State:
+    table, _, destination = identifier.partition("_")
+    kind = "ipv6_cidr_block" if ":" in destination else "cidr_block"
+    kind = "prefix_list_id" if destination.startswith("pl-") else kind
+    return {"id": identifier, "route_table_id": table, f"destination_{kind}": destination}
+
+
 def _route_faults(route: State) -> Iterable[Fault]:
     yield from exactly_one(route, *_DESTINATIONS)
     yield from exactly_one(route, *_TARGETS)
@@ -297,6 +304,7 @@ KINDS: Final = (
         _update_route,
         _frozen("route_table_id", *_DESTINATIONS),
         _route_faults,
+        _imported_route,
     ),
     Kind(
         "aws_route_table_association",

@@ -8,6 +8,7 @@ from testkit.aws import Aws
 from testkit.calls import found, params
 from testkit.fields import Fields, block, one
 from testkit.kind import Fault, Kind, Rules
+from testkit.patterns import is_reserved
 from testkit.tagging import SCHEDULER
 from testkit.values import State, only
 
@@ -86,6 +87,11 @@ def _faults(schedule: State) -> Iterable[Fault]:
             yield Fault("a window that is OFF has no maximum", "flexible_time_window")
         if window["mode"] == "FLEXIBLE" and minutes is None:
             yield Fault("a FLEXIBLE window needs maximum_window_in_minutes", "flexible_time_window")
+
+    for target in schedule["target"] or []:
+        for event in target["eventbridge_parameters"] or []:
+            if is_reserved(event["source"]):
+                yield Fault(f"nobody may publish events of {event['source']}", "target")
 
 
 def _create_group(aws: Aws, group: State) -> State:

@@ -1,9 +1,9 @@
 resource "aws_sqs_queue" "work" {
-  name = "work"
+  name = "events-work"
 }
 
 resource "aws_sqs_queue" "dead" {
-  name                    = "dead"
+  name                    = "events-dead"
   sqs_managed_sse_enabled = true
 }
 

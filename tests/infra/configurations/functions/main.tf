@@ -11,12 +11,12 @@ resource "aws_iam_role" "processor" {
 }
 
 resource "aws_sqs_queue" "work" {
-  name                       = "work"
+  name                       = "functions-work"
   visibility_timeout_seconds = 180
 }
 
 resource "aws_sqs_queue" "dead" {
-  name = "dead"
+  name = "functions-dead"
 }
 
 resource "aws_lambda_function" "processor" {

@@ -65,6 +65,7 @@ resource "aws_iam_openid_connect_provider" "cluster" {
   url             = "https://oidc.eks.ap-northeast-2.amazonaws.com/id/ABC"
   client_id_list  = ["sts.amazonaws.com"]
   thumbprint_list = ["9e99a48a9960b14926bb7f3b02e22da2b0ab7280"]
+  tags            = { Provider = var.changed ? "changed" : "cluster" }
 }
 
 data "aws_iam_openid_connect_provider" "cluster" {

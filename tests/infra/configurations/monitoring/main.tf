@@ -1,5 +1,5 @@
 resource "aws_sns_topic" "alarms" {
-  name = "alarms"
+  name = "monitoring-alarms"
 }
 
 resource "aws_cloudwatch_log_group" "app" {

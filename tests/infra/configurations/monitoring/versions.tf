@@ -8,12 +8,6 @@ terraform {
   }
 }
 
-provider "aws" {
-  default_tags {
-    tags = { Service = "reservation-api" }
-  }
-}
-
 variable "changed" {
   description = "Whether everything that can be updated in place is."
   type        = bool

@@ -46,13 +46,13 @@ resource "aws_internet_gateway" "this" {
 
 resource "aws_eip" "nat" {
   domain = "vpc"
-  tags   = { Name = "nat" }
+  tags   = { Name = var.changed ? "changed" : "nat" }
 }
 
 resource "aws_nat_gateway" "this" {
   allocation_id = aws_eip.nat.id
   subnet_id     = aws_subnet.public[0].id
-  tags          = { Name = "nat" }
+  tags          = { Name = var.changed ? "changed" : "nat" }
 }
 
 resource "aws_route_table" "public" {
