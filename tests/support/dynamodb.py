@@ -6,7 +6,7 @@ as some fifty calls.
 
 import atexit
 import http.client
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import astuple
 from functools import cache
@@ -77,12 +77,20 @@ class Tables:
             "Content-Type": "application/x-amz-json-1.0",
             "Authorization": _AUTHORIZATION,
         }
-        self._connection.request("POST", "/", msgspec.json.encode(request), headers)
+        body = msgspec.json.encode(request)
+        try:
+            status, answer = self._exchange(body, headers)
+        except ConnectionError:  # ministack closes what nobody uses for some seconds
+            self._connection.close()
+            status, answer = self._exchange(body, headers)
+        if status != http.client.OK:
+            raise RuntimeError(f"{operation}: {answer.decode()}")
+        return msgspec.json.decode(answer)
+
+    def _exchange(self, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        self._connection.request("POST", "/", body, headers)
         reply = self._connection.getresponse()
-        body = reply.read()
-        if reply.status != http.client.OK:
-            raise RuntimeError(f"{operation}: {body.decode()}")
-        return msgspec.json.decode(body)
+        return reply.status, reply.read()
 
     def _pages(self, table: str) -> Iterator[Item]:
         request: Item = {"TableName": table, "ConsistentRead": True}
