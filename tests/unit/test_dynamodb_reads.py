@@ -2,11 +2,12 @@
 
 from typing import Any
 
+import pytest
 from tests.support.dynamodb_faults import at_once
 from tests.support.examples import START, order, outbox_entry, record, reservation
 from tests.support.scripted_caller import ScriptedCaller
 
-from reservation_api.adapters.dynamodb.calls import DynamoDb
+from reservation_api.adapters.dynamodb.calls import MAX_KEYS_PER_READ, DynamoDb
 from reservation_api.adapters.dynamodb.index_reads import PAGE_ENTRIES
 from reservation_api.adapters.dynamodb.items import Item, order_item, record_item, reservation_item
 from reservation_api.adapters.dynamodb.outbox import DynamoDbOutbox
@@ -77,16 +78,36 @@ async def test_a_row_that_is_gone_is_not_on_the_page() -> None:
     assert found.aggregate_id == "rsv_2"
 
 
-async def test_no_more_rows_are_read_than_are_wanted() -> None:
-    """Four shards name ten rows each; three are wanted."""
-    names = [[reservation_item(reservation(f"rsv_{s}{n}"), "HOLD") for n in range(10)] for s in range(5)]
+async def test_no_more_rows_are_read_than_one_call_takes() -> None:
+    """Five shards name 40 rows each; three are wanted, and the oldest may be gone."""
+    names = [[reservation_item(reservation(f"rsv_{s}_{n}"), "HOLD") for n in range(40)] for s in range(5)]
     rows = _rows("reservations", *names[0][:3])
     caller = ScriptedCaller([*(_page(*items) for items in names), rows])
     store = DynamoDbReservationStore(DynamoDb(caller), NAMES, StatusShards(4))
     assert len(await store.due_holds(reservation().hold_expires_at, 3)) == 3
     last = caller.calls[-1]
     assert last.operation == "BatchGetItem"
-    assert len(last.request["RequestItems"]["reservations"]["Keys"]) == 3
+    assert len(last.request["RequestItems"]["reservations"]["Keys"]) == MAX_KEYS_PER_READ
+
+
+async def test_rows_that_have_gone_are_not_chased_one_by_one() -> None:
+    """The index names 99 rows that were delivered a moment ago, and one that is still there."""
+    items = [outbox_item(outbox_entry(f"rsv_{n:03}"), "PENDING") for n in range(100)]
+    caller = ScriptedCaller([_page(*items), _rows("outbox", items[99])])
+    outbox = DynamoDbOutbox(DynamoDb(caller), NAMES, StatusShards())
+    (found,) = await outbox.list(OutboxStatus.PENDING, 1)
+    assert found.aggregate_id == "rsv_099"
+    assert len(caller.calls) == 2
+
+
+async def test_a_row_that_can_not_be_read_stops_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    newer = {**outbox_item(outbox_entry("rsv_new"), "PENDING"), "type": {"S": "Refund Payment"}}
+    known = outbox_item(outbox_entry("rsv_old"), "PENDING")
+    caller = ScriptedCaller([_page(newer, known), _rows("outbox", newer, known)])
+    outbox = DynamoDbOutbox(DynamoDb(caller), NAMES, StatusShards())
+    (found,) = await outbox.list(OutboxStatus.PENDING, 10)
+    assert found.aggregate_id == "rsv_old"
+    assert "rsv_new" in caplog.text
 
 
 async def test_a_page_is_no_larger_than_what_is_wanted_unless_a_filter_drops_some_of_it() -> None:
@@ -95,7 +116,7 @@ async def test_a_page_is_no_larger_than_what_is_wanted_unless_a_filter_drops_som
     await outbox.list(OutboxStatus.FAILED, 1)
     await outbox.list(OutboxStatus.FAILED, 10_000)
     await outbox.due(OutboxType.RELEASE_SEATS, START, 1)
-    assert [call.request["Limit"] for call in caller.calls] == [1, PAGE_ENTRIES, PAGE_ENTRIES]
+    assert [call.request["Limit"] for call in caller.calls] == [MAX_KEYS_PER_READ, PAGE_ENTRIES, PAGE_ENTRIES]
 
 
 async def test_an_index_is_asked_for_what_may_be_due_only() -> None:

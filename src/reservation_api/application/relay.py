@@ -161,18 +161,31 @@ class Relay:
             replace(entry, next_retry_at=now + timedelta(seconds=CLAIM_SECONDS), updated_at=now)
             for entry in due
         ]
-        won = await asyncio.gather(*map(self._outbox.update, due, claims))
-        deliveries = await self._deliver([claim for claim, is_won in zip(claims, won, strict=True) if is_won])
+        # A claim that fails must not take the others with it: they are won, and would wait for nobody.
+        won = await asyncio.gather(*map(self._outbox.update, due, claims), return_exceptions=True)
+        deliveries = await self._deliver(
+            [claim for claim, is_won in zip(claims, won, strict=True) if is_won is True]
+        )
         await self._settle(deliveries)
+        _raise_first(won)
         return len(done_ids(deliveries))
 
     async def _settle(self, deliveries: Sequence[Delivery]) -> None:
         now = self._clock.now()
         undone = [delivery for delivery in deliveries if delivery.verdict is not Verdict.DONE]
-        await self._outbox.remove(done_ids(deliveries))
-        await asyncio.gather(
-            *(self._outbox.update(delivery.entry, self._policy.after(delivery, now)) for delivery in undone)
+        settled = await asyncio.gather(
+            self._outbox.remove(done_ids(deliveries)),
+            *(self._outbox.update(delivery.entry, self._policy.after(delivery, now)) for delivery in undone),
+            return_exceptions=True,
         )
+        _raise_first(settled)
+
+
+def _raise_first(outcomes: Sequence[object]) -> None:
+    """Raise what went wrong first, now that all is over."""
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
 
 
 def retried(entry: OutboxEntry, now: datetime) -> OutboxEntry:

@@ -9,16 +9,18 @@ each is read from its table and judged anew, and those that it lacks are named a
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from reservation_api.adapters.dynamodb.calls import DynamoDb
+from reservation_api.adapters.dynamodb.calls import MAX_KEYS_PER_READ, DynamoDb
 from reservation_api.adapters.dynamodb.items import Item
 from reservation_api.adapters.dynamodb.tables import PK, SK
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 PAGE_ENTRIES: Final = 500
 """Entries are some 200 bytes: a page is 100 KB and costs 13 read units. Fewer would make an outage's backlog
@@ -69,23 +71,37 @@ async def oldest(dynamodb: DynamoDb, queries: Sequence[Item], wanted: Wanted[T])
     found: dict[str, T] = {}
     while len(found) < wanted.limit:
         missing = wanted.limit - len(found)
-        taken = await asyncio.gather(*(scan.take(missing) for scan in scans))
+        # While much is written the oldest entries are of rows that have just gone: one by one they would be
+        # chased to the end of the index, which moves as fast.
+        count = max(missing, MAX_KEYS_PER_READ)
+        taken = await asyncio.gather(*(scan.take(count) for scan in scans))
         named += [entry for entries in taken for entry in entries]
         if not named:
             break
         named.sort(key=lambda entry: str(entry[wanted.age]["S"]))
-        found |= await _judged(dynamodb, wanted, named[:missing])
-        del named[:missing]
-    return list(found.values())
+        found |= await _judged(dynamodb, wanted, named[:count])
+        del named[:count]
+    return list(found.values())[: wanted.limit]
 
 
 def _page_entries(query: Item, limit: int) -> int:
-    """Ask for no more than is wanted, unless a filter drops nobody knows how much of it."""
-    return PAGE_ENTRIES if "FilterExpression" in query else min(limit, PAGE_ENTRIES)
+    """Ask for little more than is wanted, unless a filter drops nobody knows how much of it."""
+    if "FilterExpression" in query:
+        return PAGE_ENTRIES
+    return min(max(limit, MAX_KEYS_PER_READ), PAGE_ENTRIES)
 
 
 async def _judged(dynamodb: DynamoDb, wanted: Wanted[T], named: Sequence[Item]) -> dict[str, T]:
     keys = [{PK: entry[PK], SK: entry[SK]} for entry in named]
     rows = await dynamodb.rows(wanted.table, keys)
-    judged = {pk: wanted.judge(rows[pk]) for pk in (key[PK]["S"] for key in keys) if pk in rows}
+    judged = {pk: _judge(wanted, rows[pk]) for pk in (key[PK]["S"] for key in keys) if pk in rows}
     return {pk: row for pk, row in judged.items() if row is not None}
+
+
+def _judge(wanted: Wanted[T], row: Item) -> T | None:
+    """Pass over a row that can not be read (a newer version's, or a broken one): the others must not wait."""
+    try:
+        return wanted.judge(row)
+    except (KeyError, ValueError) as error:
+        _log.error("a row of %s can not be read: %s: %r", wanted.table, row[PK]["S"], error)
+        return None

@@ -49,9 +49,9 @@ class Guard:
             raise self._not_asked(error) from error
 
     def check(self) -> None:
-        """Raise `unavailable` if the breaker would refuse a call now; nothing is taken."""
+        """Raise `unavailable` if breaker or bulkhead would refuse a call now; nothing is taken."""
         try:
-            self._admission.breaker.acquire().release()
+            self._admission.check()
         except NotTriedError as error:
             raise self._not_asked(error) from error
 
