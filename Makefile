@@ -21,9 +21,9 @@ $(UV):
 run: .venv/.synced ## Start the whole service on this machine, with a demo event and a token
 	$(RUN)reservation-api dev
 
-test: .venv/.synced ## Everything CI checks: style, types, architecture, all tests
+test: .venv/.synced ## Everything CI checks: style, types, architecture, all tests but those of test-infra
 	$(MAKE) check
-	$(RUN)pytest
+	$(RUN)pytest --ignore tests/infra
 
 test-fast: .venv/.synced ## Unit, contract and architecture tests only
 	$(RUN)pytest tests/unit tests/contract tests/architecture
