@@ -13,31 +13,7 @@ from testkit.schema import Schema
 NOWHERE = Aws({"*": "http://127.0.0.1:1"})
 
 
-def rendered(schema: Schema, **values: Any) -> Any:
-    config = data_config_of(schema, "aws_iam_policy_document", **values)
-    return DATA_SOURCES["aws_iam_policy_document"].read(NOWHERE, config)
-
-
-def test_a_document_is_indented_and_its_members_stand_in_the_order_of_the_provider(schema: Schema) -> None:
-    document = rendered(
-        schema,
-        policy_id="tables",
-        statement=[
-            {
-                "sid": "Tables",
-                "actions": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
-                "resources": ["arn:aws:dynamodb:*:*:table/a"],
-                "principals": [{"type": "Service", "identifiers": ["ecs-tasks.amazonaws.com"]}],
-                "condition": [
-                    {"test": "StringEquals", "variable": "aws:SourceAccount", "values": ["1", "2"]},
-                    {"test": "ArnLike", "variable": "aws:SourceArn", "values": ["arn"]},
-                ],
-            }
-        ],
-    )
-    assert (
-        document["json"]
-        == """{
+AS_THE_PROVIDER_WRITES_IT = """{
   "Version": "2012-10-17",
   "Id": "tables",
   "Statement": [
@@ -67,7 +43,31 @@ def test_a_document_is_indented_and_its_members_stand_in_the_order_of_the_provid
     }
   ]
 }"""
+
+
+def rendered(schema: Schema, **values: Any) -> Any:
+    config = data_config_of(schema, "aws_iam_policy_document", **values)
+    return DATA_SOURCES["aws_iam_policy_document"].read(NOWHERE, config)
+
+
+def test_a_document_is_indented_and_its_members_stand_in_the_order_of_the_provider(schema: Schema) -> None:
+    document = rendered(
+        schema,
+        policy_id="tables",
+        statement=[
+            {
+                "sid": "Tables",
+                "actions": ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"],
+                "resources": ["arn:aws:dynamodb:*:*:table/a"],
+                "principals": [{"type": "Service", "identifiers": ["ecs-tasks.amazonaws.com"]}],
+                "condition": [
+                    {"test": "StringEquals", "variable": "aws:SourceAccount", "values": ["1", "2"]},
+                    {"test": "ArnLike", "variable": "aws:SourceArn", "values": ["arn"]},
+                ],
+            }
+        ],
     )
+    assert document["json"] == AS_THE_PROVIDER_WRITES_IT
 
 
 def test_the_minified_document_has_no_space(schema: Schema) -> None:
