@@ -154,3 +154,14 @@ def test_copies_are_made_where_they_are_asked_for(place: Workspace) -> None:
 def test_a_peak_beyond_the_accounts_quota_is_no_plan(place: Workspace) -> None:
     with pytest.raises(TerraformError, match="Have the quota raised"):
         planned(place, {**PROD_VALUES, "table_quota": {}})
+
+
+def test_the_values_that_one_copies_make_a_plan(place: Workspace) -> None:
+    example = place.folder / "terraform.tfvars"
+    example.write_text((PROD / "terraform.tfvars.example").read_text())
+    try:
+        found = planned(place, {"lambda_package": "./main.tf"})
+    finally:
+        example.unlink()
+    go_out = of(found, "aws_vpc_security_group_egress_rule")
+    assert any('"service/payment/' in address for address in go_out), "the payment service is reached"

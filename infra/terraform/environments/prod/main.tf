@@ -6,7 +6,7 @@ module "network" {
   env                = var.env
   new_vpc            = { zones = 3, nat = var.nat }
   image_repositories = distinct(compact(["reservation-api", try(regex("amazonaws\\.com/([^:@]+)", var.collector_image)[0], null)]))
-  peers              = coalesce(var.peers, { inventory = { port = 9090 }, collector = { port = 4318 }, collector-grpc = { port = 4317 } })
+  peers              = var.peers
 }
 
 module "dynamodb" {

@@ -83,9 +83,13 @@ variable "nat" {
 }
 
 variable "peers" {
-  description = "What the service reaches within the VPC, where the default (inventory 9090, collector 4318 and 4317) does not do. With a payment service in the VPC, add its port here."
+  description = "What the service reaches within the VPC, by name: all of it, where the default does not do. A payment service in the VPC is one more."
   type        = map(object({ port = number, cidr_blocks = optional(set(string)), security_group = optional(object({ id = string })) }))
-  default     = null
+  default = {
+    inventory      = { port = 9090 }
+    collector      = { port = 4318 }
+    collector-grpc = { port = 4317 }
+  }
 }
 
 variable "key_writer_role_arns" {
