@@ -36,11 +36,12 @@ class IndexScan:
         self._entries: deque[Item] = deque()
         self.has_more_pages = True
 
-    async def take(self, count: int) -> list[Item]:
-        """Return the next `count` entries, or fewer at the end."""
+    async def take(self, count: int, at_most: int | None = None) -> list[Item]:
+        """Return the next `count` entries, or fewer at the end; up to `at_most` if they are read already."""
+        at_most = count if at_most is None else at_most
         while len(self._entries) < count and self.has_more_pages:
             self._entries.extend(await self.next_page())
-        return [self._entries.popleft() for _ in range(min(count, len(self._entries)))]
+        return [self._entries.popleft() for _ in range(min(at_most, len(self._entries)))]
 
     async def next_page(self) -> Sequence[Item]:
         """Return a page, which may be empty before the end: what a filter drops has been read."""
@@ -74,7 +75,7 @@ async def oldest(dynamodb: DynamoDb, queries: Sequence[Item], wanted: Wanted[T])
         # While much is written the oldest entries are of rows that have just gone: one by one they would be
         # chased to the end of the index, which moves as fast.
         count = max(missing, MAX_KEYS_PER_READ)
-        taken = await asyncio.gather(*(scan.take(count) for scan in scans))
+        taken = await asyncio.gather(*(scan.take(missing, count) for scan in scans))
         named += [entry for entries in taken for entry in entries]
         if not named:
             break
