@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.examples import START, intent, order, outbox_entry, record, reservation, seat
 
@@ -138,12 +138,18 @@ def _values(value: Any) -> list[tuple[str, Any]]:
     return found
 
 
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A busy machine makes rows slowly; that says nothing of them."""
+
+
+@PATIENT
 @given(reservations)
 def test_a_reservation_comes_back_as_it_was(row: Reservation) -> None:
     assert reservation_of(_sent(reservation_item(row, f"{row.status}#07"))) == row
     assert reservation_of(_sent(reservation_item(row, row.status))) == row
 
 
+@PATIENT
 @given(orders)
 def test_an_order_comes_back_as_it_was(row: Order) -> None:
     assert order_of(_sent(order_item(row))) == row
@@ -159,6 +165,7 @@ def test_an_outbox_row_comes_back_as_it_was(row: OutboxEntry) -> None:
     assert outbox_entry_of(_sent(outbox_item(row, f"{row.status}#31"))) == row
 
 
+@PATIENT
 @given(reservations)
 def test_numbers_are_text_and_no_value_is_empty_handed(row: Reservation) -> None:
     item = reservation_item(row, "HOLD")
