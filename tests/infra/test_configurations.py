@@ -1,22 +1,39 @@
-"""Each configuration that says what to expect of it, through every step; each module at least validated."""
+"""Modules and environments by their own tests; and every configuration that says what to expect, applied."""
 
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from testkit.check import Settings, check
+from testkit.check import Settings, check, check_mocked
 from testkit.terraform import HOW_TO_GET_IT, installed
 
 TERRAFORM: Final = Path(__file__).parents[2] / "infra" / "terraform"
+TESTED: Final = sorted({path.parents[1] for path in TERRAFORM.rglob("tests/*.tftest.hcl")})
 SCRIPTS: Final = sorted(TERRAFORM.rglob("expectations.py"))
 
-pytestmark = [
-    pytest.mark.skipif(installed() is None, reason=HOW_TO_GET_IT),
-    pytest.mark.timeout(300),
-]
+needs_terraform = pytest.mark.skipif(installed() is None, reason=HOW_TO_GET_IT)
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: str(path.parent.relative_to(TERRAFORM)))
+def name_of(path: Path) -> str:
+    return str(path.relative_to(TERRAFORM))
+
+
+@needs_terraform
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("folder", TESTED, ids=name_of)
+def test_it_is_valid_and_passes_its_own_tests(folder: Path) -> None:
+    check_mocked(folder)
+
+
+@needs_terraform
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("script", SCRIPTS, ids=name_of)
 def test_it_is_applied_and_what_was_expected_is_there(script: Path) -> None:
     check(Settings(script.parent, expectations=[script]))
+
+
+def test_every_module_has_tests_of_its_own_and_is_applied() -> None:
+    modules = set((TERRAFORM / "modules").iterdir())
+    assert modules <= set(TESTED)
+    assert {script.parents[2] for script in SCRIPTS} >= modules - {TERRAFORM / "modules" / "iam"}

@@ -253,6 +253,7 @@ REFUSED: Final[list[tuple[str, Values, str]]] = [
     ("aws_sqs_queue", QUEUE | {"message_retention_seconds": 1_209_601}, "60 to 1209600"),
     ("aws_sqs_queue", QUEUE | {"visibility_timeout_seconds": 43_201}, "0 to 43200"),
     ("aws_sqs_queue", QUEUE | {"fifo_queue": True}, ".fifo"),
+    ("aws_sqs_queue", QUEUE | {"name": "not a name"}, "letters, digits"),
     ("aws_sqs_queue", QUEUE | {"content_based_deduplication": True}, "FIFO"),
     ("aws_sqs_queue", QUEUE | {"kms_master_key_id": "k", "sqs_managed_sse_enabled": True}, "conflicts"),
     ("aws_sqs_queue", QUEUE | {"redrive_policy": "[]"}, "not a JSON object"),

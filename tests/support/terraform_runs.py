@@ -44,6 +44,12 @@ class Run:
         outcome = self.place.run(*command, allowed=(0, CHANGES))
         return outcome.output.partition("will perform")[2] if outcome.code else ""
 
+    def forget_and_import(self, address: str) -> None:
+        """Take a resource out of the state and back in by its id."""
+        [identifier] = [r["values"]["id"] for r in self.state() if r["address"] == address]
+        self.place.run("state", "rm", address)
+        self.place.run("import", "-input=false", address, identifier)
+
     def state(self) -> list[dict[str, Any]]:
         """Return every resource in the state: address, type, values."""
         shown = self.place.json("show", "-json")

@@ -1,11 +1,13 @@
 """The command line: `python -m testkit check DIR`."""
 
+import functools
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
-from testkit.check import Settings, check
+from testkit.check import Settings, check, check_mocked
 from testkit.fetch import FetchError, fetched
 from testkit.kinds import DATA_SOURCES, KINDS
 from testkit.terraform import HOW_TO_GET_IT, TerraformError, installed
@@ -32,17 +34,32 @@ def check_command(
     servers: tuple[str, ...],
 ) -> None:
     """Take each folder through fmt, init, validate, test, plan, apply, plan, expectations, destroy."""
-    if installed() is None:
-        raise click.ClickException(HOW_TO_GET_IT)
     arguments = [f"-var={variable}" for variable in variables]
     arguments += [f"-var-file={file.resolve()}" for file in files]
     scripts = [script.resolve() for script in expectations]
     chosen = dict(server.split("=", 1) for server in servers)
     for folder in folders:
-        try:
-            check(Settings(folder, arguments, scripts, chosen), click.echo)
-        except (TerraformError, FetchError) as error:
-            raise click.ClickException(str(error)) from error
+        settings = Settings(folder, arguments, scripts, chosen)
+        _run(functools.partial(check, settings, click.echo))
+
+
+@main.command("test")
+@click.argument(
+    "folders", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path)
+)
+def test_command(folders: tuple[Path, ...]) -> None:
+    """Take each folder through fmt, init, validate and test; its tests have mocks of AWS."""
+    for folder in folders:
+        _run(functools.partial(check_mocked, folder, click.echo))
+
+
+def _run(step: Callable[[], None]) -> None:
+    if installed() is None:
+        raise click.ClickException(HOW_TO_GET_IT)
+    try:
+        step()
+    except (TerraformError, FetchError) as error:
+        raise click.ClickException(str(error)) from error
 
 
 @main.command("fetch")

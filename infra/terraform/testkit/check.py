@@ -1,21 +1,26 @@
 """The steps that a configuration has to pass, in their order."""
 
+import functools
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from testkit import backends
 from testkit.aws import ENDPOINTS
-from testkit.fetch import HERE, fetched
+from testkit.fetch import HERE, ROOT, fetched
 from testkit.kinds import DATA_SOURCES, KINDS
 from testkit.servers import stand_ins
 from testkit.terraform import CHANGES, TerraformError, Workspace, workspace
+
+EXPECT_SECONDS: Final = 120
+"""A script asks the stand-ins a few questions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,65 +36,71 @@ class Settings:
     """Servers for services other than those of the table, to measure with."""
 
 
-Step = tuple[str, Callable[[], None]]
+Step = tuple[str, Callable[[], object]]
+Report = Callable[[str], None]
 
 
-def check(settings: Settings, report: Callable[[str], None] = print) -> None:
+def check(settings: Settings, report: Report = print) -> None:
     """Take a configuration through every step; raise TerraformError at the first that fails."""
     found = fetched(KINDS, DATA_SOURCES)
+    with tempfile.TemporaryDirectory(prefix="testkit-") as temporary, stand_ins(Path(temporary)) as servers:
+        endpoints = backends.endpoints(servers, settings.servers)
+        place = workspace(settings.source, Path(temporary), found, endpoints)
+        _walk([*_first(place), *_applied(place, settings)], settings.source, report)
+
+
+def check_mocked(source: Path, report: Report = print) -> None:
+    """Take a configuration through the steps that need no AWS: its own tests have mocks of it."""
+    found = fetched(KINDS, DATA_SOURCES)
     with tempfile.TemporaryDirectory(prefix="testkit-") as temporary:
-        work = Path(temporary)
-        with stand_ins(work) as servers:
-            endpoints = backends.endpoints(servers, settings.servers)
-            place = workspace(settings.source, work, found, endpoints)
-            for name, step in steps(place, settings):
-                start = time.monotonic()
-                step()
-                report(f"{settings.source.name}: {name} ({time.monotonic() - start:.1f} s)")
+        _walk(_first(workspace(source, Path(temporary), found, {})), source, report)
 
 
-def steps(place: Workspace, settings: Settings) -> Iterator[Step]:
-    """Yield the steps by name."""
+def _walk(steps: Iterable[Step], source: Path, report: Report) -> None:
+    for name, step in steps:
+        start = time.monotonic()
+        step()
+        report(f"{source.name}: {name} ({time.monotonic() - start:.1f} s)")
+
+
+def _first(place: Workspace) -> Iterator[Step]:
+    yield "fmt", lambda: place.run("fmt", "-check", "-recursive", "-diff")
+    yield "init", lambda: place.run("init", "-input=false")
+    yield "validate", lambda: place.run("validate")
+    if any(place.folder.glob("tests/*.tftest.hcl")):
+        yield "test", lambda: place.run("test")
+
+
+def _applied(place: Workspace, settings: Settings) -> Iterator[Step]:
     arguments = settings.arguments
-
-    def init() -> None:
-        place.run("init", "-input=false")
-
-    def plan() -> None:
-        place.run("plan", "-input=false", "-out=plan", *arguments)
-
-    def second_plan() -> None:
-        outcome = place.run("plan", "-input=false", "-detailed-exitcode", *arguments, allowed=(0, CHANGES))
-        if outcome.code:
-            raise TerraformError(f"the second plan is not empty:\n{outcome.output}")
-
-    yield "fmt", lambda: _silently(place, "fmt", "-check", "-recursive", "-diff")
-    yield "init", init
-    yield "validate", lambda: _silently(place, "validate")
-    if any(place.folder.glob("**/*.tftest.hcl")):
-        yield "test", lambda: _silently(place, "test")
-    yield "plan", plan
-    yield "apply", lambda: _silently(place, "apply", "-input=false", "plan")
-    yield "second plan is empty", second_plan
+    yield "plan", lambda: place.run("plan", "-input=false", "-out=plan", *arguments)
+    yield "apply", lambda: place.run("apply", "-input=false", "plan")
+    yield "second plan is empty", lambda: _plan_nothing(place, arguments)
     for script in settings.expectations:
-        yield f"expectations of {script.name}", lambda script=script: expect(place, script)  # type: ignore[misc]
-    yield "destroy", lambda: _silently(place, "destroy", "-input=false", "-auto-approve", *arguments)
+        yield f"expectations of {script.name}", functools.partial(expect, place, script)
+    yield "destroy", lambda: place.run("destroy", "-input=false", "-auto-approve", *arguments)
 
 
-def _silently(place: Workspace, *arguments: str) -> None:
-    place.run(*arguments)
+def _plan_nothing(place: Workspace, arguments: Sequence[str]) -> None:
+    outcome = place.run("plan", "-input=false", "-detailed-exitcode", *arguments, allowed=(0, CHANGES))
+    if outcome.code:
+        raise TerraformError(f"the second plan is not empty:\n{outcome.output}")
 
 
 def expect(place: Workspace, script: Path) -> None:
-    """Run a script of expectations; it finds Terraform's outputs as JSON in TESTKIT_OUTPUTS."""
+    """Run a script of expectations; it finds Terraform's outputs as JSON in TESTKIT_OUTPUTS.
+
+    Raises TerraformError with what it wrote, if it fails.
+    """
     outputs = {name: value["value"] for name, value in place.json("output", "-json").items()}
     environment = os.environ | {
-        "PYTHONPATH": str(HERE.parent),
+        "PYTHONPATH": os.pathsep.join([str(HERE.parent), str(ROOT)]),
         ENDPOINTS: place.environment[ENDPOINTS],
         "TESTKIT_OUTPUTS": json.dumps(outputs),
     }
+    command = [sys.executable, "-W", "error", str(script)]
     done = subprocess.run(
-        [sys.executable, str(script)], env=environment, capture_output=True, text=True, check=False
+        command, env=environment, capture_output=True, text=True, timeout=EXPECT_SECONDS, check=False
     )
     if done.returncode:
         raise TerraformError(f"{script.name}:\n{done.stdout}{done.stderr}")

@@ -1,6 +1,7 @@
 """Queues, and who may use them."""
 
 import json
+import re
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -32,6 +33,7 @@ _ATTRIBUTES: Final = Fields(
     sqs_managed_sse_enabled=flag_text(),
     visibility_timeout_seconds=number_text("VisibilityTimeout"),
 )
+_NAME: Final = re.compile(r"[0-9A-Za-z_-]{1,80}|[0-9A-Za-z_-]{1,75}\.fifo")
 _RANGES: Final = {
     "visibility_timeout_seconds": (0, 43_200),
     "message_retention_seconds": (60, 1_209_600),
@@ -102,6 +104,8 @@ def _faults(queue: State) -> Iterable[Fault]:
         yield from within(queue, name, low, high)
     yield from at_most_one(queue, "kms_master_key_id", "sqs_managed_sse_enabled")
     yield from at_most_one(queue, "name", "name_prefix")
+    if isinstance(queue["name"], str) and not _NAME.fullmatch(queue["name"]):
+        yield Fault("the name of a queue has 80 letters, digits, - and _ at most", "name")
     if queue["fifo_queue"] and isinstance(queue["name"], str) and not queue["name"].endswith(".fifo"):
         yield Fault("the name of a FIFO queue ends in .fifo", "name")
     if not queue["fifo_queue"] and queue["content_based_deduplication"]:
