@@ -28,8 +28,9 @@ SECOND = timedelta(seconds=1)
 MILLISECOND = timedelta(milliseconds=1)
 
 
-def test_a_store_that_is_open_may_be_written_to(ports: Ports) -> None:
-    ports.store.admit()
+async def test_a_store_that_is_open_may_be_written_to(ports: Ports) -> None:
+    async with ports.store.admission():
+        assert await ports.store.transact([InsertOrder(order())]) is None
 
 
 async def test_a_reservation_reads_back_as_it_was_written(ports: Ports) -> None:

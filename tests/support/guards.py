@@ -1,6 +1,7 @@
 """A breaker and a bulkhead around a port that does what a test tells it, for tests of guards."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 from tests.unit.test_resilience_virtual_time import ManualClock
@@ -36,6 +37,9 @@ class Scripted:
         self.takes_seconds = 0.0
         self._clock = clock
         self._port = port
+
+    def admission(self) -> AbstractAsyncContextManager[None]:
+        return nullcontext()
 
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
         async def call(*arguments: Any, **options: Any) -> Any:

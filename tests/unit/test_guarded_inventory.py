@@ -119,18 +119,24 @@ async def test_recovery_and_releases_go_straight_through_and_are_not_judged(
 
 
 async def test_a_full_bulkhead_refuses_at_once(guarded: Guarded) -> None:
-    async with guarded.inventory.admission(), guarded.inventory.admission():
+    under_way = [await guarded.admission.acquire() for _ in range(SLOTS)]
+    for refused in (guarded.inventory.reserve(REQUEST), guarded.inventory.admission().__aenter__()):
         with pytest.raises(InventoryUnavailableError, match="2 calls are under way") as caught:
-            await guarded.inventory.reserve(REQUEST)
+            await refused
         assert caught.value.data["retry_after_seconds"] > 0
-        assert guarded.script.calls == []
+    assert guarded.script.calls == []
+    for admitted in under_way:
+        admitted.release()
     assert guarded.free_slots == SLOTS
 
 
-async def test_an_admission_is_one_permit_which_the_commit_uses_and_is_judged_by(guarded: Guarded) -> None:
+@pytest.mark.parametrize("ask", [ASKED["reserve"], UNASKED["commit"]], ids=["reserve", "commit"])
+async def test_an_admission_is_one_permit_which_the_call_uses_and_is_judged_by(
+    guarded: Guarded, ask: Callable[[Inventory], Awaitable[Any]]
+) -> None:
     async with guarded.inventory.admission():
         assert guarded.free_slots == SLOTS - 1
-        await guarded.inventory.commit(sale("r1", "A-1-1"))
+        await ask(guarded.inventory)
         assert guarded.judged == (1, 0)
         assert guarded.free_slots == SLOTS
     assert guarded.judged == (1, 0)
@@ -138,7 +144,7 @@ async def test_an_admission_is_one_permit_which_the_commit_uses_and_is_judged_by
     guarded.script.error = InventoryUnavailableError("no answer")
     with pytest.raises(InventoryUnavailableError):
         async with guarded.inventory.admission():
-            await guarded.inventory.commit(sale("r1", "A-1-1"))
+            await ask(guarded.inventory)
     assert guarded.judged == (2, 1)
     assert guarded.free_slots == SLOTS
 
@@ -258,7 +264,8 @@ async def test_a_call_that_its_caller_cut_short_says_nothing_of_the_inventory(
 async def test_nobody_waits_for_a_slot_longer_than_their_caller_waits() -> None:
     patient = BulkheadSettings(max_concurrent_calls=1, max_wait_duration_seconds=60.0)
     guarded = Guarded(bulkhead=patient)
-    async with guarded.inventory.admission(), asyncio.timeout(20):
+    await guarded.admission.acquire()
+    async with asyncio.timeout(20):
         with RequestContext(TRACE, 0.01), pytest.raises(InventoryUnavailableError, match="under way"):
             await guarded.inventory.reserve(REQUEST)
     assert guarded.judged == (0, 0)

@@ -1,7 +1,9 @@
 """Payments, store, read model and event bus behind breaker and bulkhead: what is judged, and how."""
 
 import asyncio
+from asyncio import create_task
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
 from typing import Any
@@ -22,6 +24,7 @@ from reservation_api.domain.errors import (
     StoreUnavailableError,
     UnavailableError,
 )
+from reservation_api.domain.values import RecordKey
 from reservation_api.ports.event_bus import EventBus
 from reservation_api.ports.payment import PaymentVerifier
 from reservation_api.ports.read_model import InvalidCursorError, ReadModel
@@ -173,21 +176,24 @@ async def test_whom_a_caller_without_time_still_asks(name: str) -> None:
             assert scene.judged == (2, 1)
 
 
-async def test_a_store_that_is_closed_or_may_be_tried_again_admits() -> None:
+async def test_an_admission_to_the_store_is_one_permit_and_no_call_in_it_is_refused() -> None:
     scene = Scene("transact")
     store = GuardedStore(scene.peer, scene.admission)
-    store.admit()
     await scene.fail_until_open()
     with pytest.raises(StoreUnavailableError, match="is OPEN") as caught:
-        store.admit()
+        async with store.admission():
+            pytest.fail("seats would be taken now")
     assert caught.value.data == {"retry_after_seconds": WAIT_SECONDS}
     scene.clock.advance(WAIT_SECONDS)
     for _ in range(3):
-        store.admit()  # takes nothing away: the one trial call is still to be had
-    trial = await scene.admission.acquire()
-    with pytest.raises(StoreUnavailableError, match="is HALF_OPEN"):
-        store.admit()
-    trial.release()
-    await scene.ask()
-    store.admit()
-    assert (scene.state, scene.free_slots, scene.script.calls) == (BreakerState.CLOSED, SLOTS, ["transact"])
+        async with store.admission():
+            pass  # takes nothing away: the one trial call is still to be had
+    async with store.admission():
+        with pytest.raises(StoreUnavailableError, match="is HALF_OPEN"):
+            await create_task(scene.ask(), context=Context())
+        assert scene.free_slots == SLOTS - 1
+        await store.find_record(RecordKey("key"), START)
+        scene.breaker.force_open()
+        await store.transact([])
+        await store.transact([])
+    assert (scene.free_slots, scene.script.calls) == (SLOTS, ["find_record", "transact", "transact"])

@@ -51,24 +51,33 @@ class Extend:
                 record = await self._store.find_record(command.record_key, self._clock.now())
                 if record is not None:
                     return recorded_or_under_way(record, command)
-            target = reservation.extension_target(extension.seconds, self._clock.now(), self._policy)
-            granted = await self._ask_inventory(reservation, target)
-            now = self._clock.now()
-            after = reservation.extended(granted, now)
-            gained = (after.hold_expires_at - reservation.hold_expires_at) // _SECOND
-            answer = Answer(as_of=now, reservation=after, extended_seconds=gained)
-            # Point of no return.
-            conflict = await self._store.transact(
-                [
-                    InsertRecord(record_of(command, answer, now), now),
-                    UpdateReservation(reservation, after, not_past=now),
-                ]
-            )
-            if conflict is None:
+            # First the right to write: the inventory would keep the seats for longer than our hold says.
+            async with self._inventory.admission(), self._store.admission():
+                answer = await self._extend_as_read(reservation, command, extension)
+            if answer is not None:
                 return answer
-            if conflict.record is not None:
-                return recorded_or_under_way(conflict.record, command)
         raise UnavailableError("other commands keep changing this reservation")
+
+    async def _extend_as_read(
+        self, reservation: Reservation, command: Command, extension: Extension
+    ) -> Answer | None:
+        """Extend if nothing has changed since the reservation was read; None if something has."""
+        target = reservation.extension_target(extension.seconds, self._clock.now(), self._policy)
+        granted = await self._ask_inventory(reservation, target)
+        now = self._clock.now()
+        after = reservation.extended(granted, now)
+        gained = (after.hold_expires_at - reservation.hold_expires_at) // _SECOND
+        answer = Answer(as_of=now, reservation=after, extended_seconds=gained)
+        # Point of no return.
+        conflict = await self._store.transact(
+            [
+                InsertRecord(record_of(command, answer, now), now),
+                UpdateReservation(reservation, after, not_past=now),
+            ]
+        )
+        if conflict is None:
+            return answer
+        return None if conflict.record is None else recorded_or_under_way(conflict.record, command)
 
     async def _ask_inventory(self, reservation: Reservation, target: datetime) -> datetime:
         """Return until when the hold may last by the inventory's own expiry."""
@@ -81,7 +90,6 @@ class Extend:
             expires_at=target + self._policy.grace,
             idempotency_key=f"{reservation.reservation_id}:extend:{int(target.timestamp() * 1000)}",
         )
-        self._store.admit()  # the inventory would keep the seats for longer than our hold says
         try:
             reply = await self._inventory.reserve(request)
         except HoldEndedError as error:

@@ -77,6 +77,13 @@ class Hold:
         hold = NewHold(
             reservation_id, wanted.event_id, command.subject, command.record_key, wanted.reservation_token
         )
+        # Seats that can not be written down would be nobody's until they expire: first the right to write.
+        # The inventory's right before the store's, as in confirm: no two wait for what the other has.
+        async with self._inventory.admission(), self._store.admission():
+            return await self._take(hold, command, wanted)
+
+    async def _take(self, hold: NewHold, command: Command, wanted: SeatsWanted) -> Answer | None:
+        """Ask the inventory for the seats and write them down; None when the id is used up."""
         started_at = self._clock.now()
         try:
             reply = await self._reserve(hold, wanted, command, started_at)
@@ -91,7 +98,7 @@ class Hold:
             answer = await self._recorded(command)
             seat_ids = _seat_ids(reply)
             if answer is None and not await self._abandon(hold, seat_ids, command.trace_id):
-                await self._give_back(hold, seat_ids, await self._store.get_reservation(reservation_id))
+                await self._give_back(hold, seat_ids, await self._store.get_reservation(hold.reservation_id))
             return answer
         # Holds are found by when they began: none ends sooner than `hold_seconds` after its `created_at`.
         began_at = min(now, hold_expires_at - timedelta(seconds=self._policy.hold_seconds))
@@ -108,7 +115,6 @@ class Hold:
             expires_at=now + timedelta(seconds=self._policy.hold_seconds) + self._policy.grace,
             idempotency_key=f"{hold.reservation_id}:hold:0",
         )
-        self._store.admit()  # seats that can not be written down would be nobody's until they expire
         reply = await self._inventory.reserve(request)
         try:
             check_reply(request, reply)

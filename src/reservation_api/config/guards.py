@@ -31,11 +31,19 @@ class Guarded:
     max_concurrent_calls: int
     explains: bool = False
     """The first one in the README says what the settings mean; the others refer to it."""
+    why_so_many: str = ""
 
 
 INVENTORY_GUARD = Guarded("APP_INVENTORY_", "the inventory", 250, 500, explains=True)
 PAYMENT_GUARD = Guarded("APP_PAYMENT_", "the payment service", 250, 500)
-STORE_GUARD = Guarded("APP_STORE_", "DynamoDB", 1_000, 500)
+STORE_GUARD = Guarded(
+    "APP_STORE_",
+    "DynamoDB",
+    1_000,
+    1_000,
+    why_so_many="; a hold has one in hand while it asks the inventory: keep it above the inventory's number,"
+    " or a slow inventory leaves nothing to those who only read",
+)
 EVENT_BUS_GUARD = Guarded("APP_EVENTBUS_", "EventBridge", 3_000, 64)
 """A batch of ten events has no client that waits for it."""
 
@@ -148,7 +156,7 @@ def guard_settings(guarded: Guarded) -> Iterator[Setting]:
 
 def _why_so_many(guarded: Guarded) -> str:
     if not guarded.explains:
-        return f"Calls of {guarded.subject} under way at once from one process."
+        return f"Calls of {guarded.subject} under way at once from one process{guarded.why_so_many}."
     return (
         "Calls under way at once from one process: 2,000 a second at 250 ms each, more than a core makes, and"
         " half the requests that a process takes in."

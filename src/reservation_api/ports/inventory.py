@@ -131,7 +131,7 @@ class Inventory(Protocol):
     """Every method raises InventoryUnavailableError when the outcome is unknown."""
 
     def admission(self) -> AbstractAsyncContextManager[None]:
-        """Hold the right to one commit, asked for before anything is written (design section 3).
+        """Hold the right to one commit or reserve, asked for before anything is written (design section 3).
 
         Entering raises InventoryUnavailableError at once if the inventory is not to be called now. A commit
         made outside is made all the same: whoever recovers a confirm paces itself.

@@ -5,6 +5,7 @@ are durable, or nothing is written and the Conflict says what was found instead 
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -130,10 +131,11 @@ class Conflict:
 class ReservationStore(Protocol):
     """Every method raises StoreUnavailableError: after a `transact`, perhaps written, perhaps not."""
 
-    def admit(self) -> None:
-        """Raise StoreUnavailableError at once if the store is not to be called now.
+    def admission(self) -> AbstractAsyncContextManager[None]:
+        """Hold the right to one call, asked for before seats are taken at the inventory.
 
-        Asked before seats are taken at the inventory, so that an open breaker leaves nothing behind.
+        Entering raises StoreUnavailableError at once if the store is not to be called now. Whoever holds the
+        inventory's admission as well asks for that one first, or two could wait for each other.
         """
         ...
 

@@ -8,8 +8,9 @@ abandon   reservation absent ───────────▶ ABANDONED, rel
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from reservation_api.adapters.dynamodb.calls import DynamoDb, Reasons
 from reservation_api.adapters.dynamodb.expired_records import ExpiredRecords
@@ -42,6 +43,8 @@ from reservation_api.ports.store import (
 )
 
 _DUE = "hold_expires_at <= :now AND attribute_not_exists(intent_order_id)"
+_OPEN: Final = nullcontext()
+"""Keeps nothing of who is in it: one is enough for all."""
 
 
 class DynamoDbReservationStore:
@@ -62,8 +65,9 @@ class DynamoDbReservationStore:
         self._items = TransactItems(tables, shards)
         self._expired_records = ExpiredRecords(dynamodb, tables.idempotency)
 
-    def admit(self) -> None:
-        """Return: this adapter knows of no outage before it calls; a guard around it may."""
+    def admission(self) -> AbstractAsyncContextManager[None]:
+        """Let everybody in: this adapter knows of no outage before it calls; a guard around it may."""
+        return _OPEN
 
     async def transact(self, writes: Sequence[Write]) -> Conflict | None:
         """Write with one TransactWriteItems; see the port."""

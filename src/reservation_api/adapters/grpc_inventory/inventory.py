@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import grpc.aio
 from google.protobuf.message import Message
@@ -26,6 +26,8 @@ from reservation_proto.reservation.v1 import inventory_pb2 as wire
 SERVICE = "/reservation.v1.InventoryService"
 
 Reply = TypeVar("Reply", bound=Message)
+_OPEN: Final = nullcontext()
+"""Keeps nothing of who is in it: one is enough for all."""
 
 
 class GrpcInventory:
@@ -40,7 +42,7 @@ class GrpcInventory:
 
     def admission(self) -> AbstractAsyncContextManager[None]:
         """Let everybody in; a guard around this adapter is choosier."""
-        return nullcontext()
+        return _OPEN
 
     async def reserve(self, request: ReserveSeats) -> SeatHold:
         """Hold all the seats or none; raises as the port says."""

@@ -63,11 +63,6 @@ class Admission:
             permit = await self._wait_for_a_slot(permit, within_seconds)
         return Admitted(permit, self.bulkhead)
 
-    def check(self) -> None:
-        """Raise CallNotPermittedError or BulkheadFullError if a call would be refused now; take nothing."""
-        self.breaker.acquire().release()
-        self.bulkhead.check()
-
     async def call(
         self,
         fn: Callable[[], Awaitable[T]],

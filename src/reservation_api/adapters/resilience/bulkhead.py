@@ -52,11 +52,6 @@ class Bulkhead:
             return True
         return False
 
-    def check(self) -> None:
-        """Raise BulkheadFullError if a call would be refused now; nothing is taken."""
-        if self._free <= 0 and self.settings.max_wait_duration_seconds <= 0:
-            raise self._full()
-
     async def acquire(self, within_seconds: float | None = None) -> None:
         """Take a slot, waiting for at most the set time and `within_seconds`; raises BulkheadFullError."""
         if self._free > 0:
@@ -66,11 +61,8 @@ class Bulkhead:
         seconds = longest if within_seconds is None else min(longest, within_seconds)
         if seconds <= 0 or len(self._line) >= MAX_WAITING_CALLS or not await self._wait(seconds):
             self._rejected_calls += 1
-            raise self._full()
-
-    def _full(self) -> BulkheadFullError:
-        under_way = f"{self.settings.max_concurrent_calls} calls are under way"
-        return BulkheadFullError(self.name, under_way, RETRY_AFTER_SECONDS)
+            under_way = f"{self.settings.max_concurrent_calls} calls are under way"
+            raise BulkheadFullError(self.name, under_way, RETRY_AFTER_SECONDS)
 
     def release(self) -> None:
         """Give a slot back; raises RuntimeError if all of them are back already."""

@@ -6,6 +6,7 @@ from typing import TypeVar
 from reservation_api.adapters.resilience.admission import Admission, Admitted
 from reservation_api.adapters.resilience.errors import DeadlinePassedError, NotTriedError
 from reservation_api.adapters.resilience.guarded_call import Verdict, call_with
+from reservation_api.adapters.resilience.ticket import Ticket, in_hand
 from reservation_api.adapters.resilience.time_limiter import RETRY_AFTER_SECONDS
 from reservation_api.domain.errors import RefusedError, UnavailableError
 
@@ -48,16 +49,18 @@ class Guard:
         except NotTriedError as error:
             raise self._not_asked(error) from error
 
-    def check(self) -> None:
-        """Raise `unavailable` if breaker or bulkhead would refuse a call now; nothing is taken."""
-        try:
-            self._admission.check()
-        except NotTriedError as error:
-            raise self._not_asked(error) from error
+    def admission(self) -> Ticket:
+        """Hold the right to one call; entering raises `unavailable` with `retry_after_seconds`."""
+        return Ticket(self)
 
-    async def call(self, make: Callable[[], Awaitable[T]], admitted: Admitted | None = None) -> T:
-        """Make one call, on a permit that is in hand already if there is one."""
-        permit = await self.admit() if admitted is None else admitted
+    @property
+    def is_admitted(self) -> bool:
+        """Tell whether this task holds such a right."""
+        return in_hand(self) is not None
+
+    async def call(self, make: Callable[[], Awaitable[T]]) -> T:
+        """Make one call, on the permit of the admission that this task is in if there is one."""
+        permit = in_hand(self) or await self.admit()
         return await call_with(permit, make, self._judge, self._admission.breaker.monotonic)
 
     def _judge(self, error: Exception) -> Verdict:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from reservation_api.adapters.resilience.admission import Admission
 from reservation_api.adapters.resilience.guard import Guard
+from reservation_api.adapters.resilience.ticket import Ticket
 from reservation_api.domain.errors import StoreUnavailableError
 from reservation_api.domain.order import Order
 from reservation_api.domain.reservation import Reservation, Status
@@ -26,9 +27,9 @@ class GuardedStore:
         self._store = store
         self._guard = Guard(admission, StoreUnavailableError)
 
-    def admit(self) -> None:
-        """Look at the breaker and take no permit: by the time of the write it may have opened after all."""
-        self._guard.check()
+    def admission(self) -> Ticket:
+        """Hold the permit for one call; entering raises StoreUnavailableError if there is none."""
+        return self._guard.admission()
 
     async def transact(self, writes: Sequence[Write]) -> Conflict | None:
         """Write all or nothing; raises as the port says."""

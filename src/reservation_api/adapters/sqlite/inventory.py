@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import datetime
 from sqlite3 import Connection
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from reservation_api.adapters.sqlite import inventory_reserve, inventory_settle, inventory_status
 from reservation_api.adapters.sqlite.database import Database
@@ -23,6 +23,8 @@ from reservation_api.ports.inventory import (
 )
 
 T = TypeVar("T")
+_OPEN: Final = nullcontext()
+"""Keeps nothing of who is in it: one is enough for all."""
 
 
 class SqliteInventory:
@@ -40,7 +42,7 @@ class SqliteInventory:
 
     def admission(self) -> AbstractAsyncContextManager[None]:
         """Let everybody in: the file is this process's own."""
-        return nullcontext()
+        return _OPEN
 
     async def reserve(self, request: ReserveSeats) -> SeatHold:
         """Hold all the seats or none; raises as the port says."""

@@ -9,8 +9,9 @@ abandon   reservation absent ───────────▶ ABANDONED, rel
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import datetime
-from typing import assert_never
+from typing import Final, assert_never
 
 from reservation_api.adapters.sqlite.database import Database
 from reservation_api.adapters.sqlite.rows import (
@@ -92,6 +93,8 @@ _DUE_HOLDS = (
 _PURGE_RECORDS = (
     "DELETE FROM idempotency WHERE rowid IN (SELECT rowid FROM idempotency WHERE ttl <= ? LIMIT ?)"
 )
+_OPEN: Final = nullcontext()
+"""Keeps nothing of who is in it: one is enough for all."""
 
 
 class SqliteReservationStore:
@@ -100,8 +103,9 @@ class SqliteReservationStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def admit(self) -> None:
-        """Return: an embedded file is never refused beforehand, there is nobody to spare."""
+    def admission(self) -> AbstractAsyncContextManager[None]:
+        """Let everybody in: the file is this process's own."""
+        return _OPEN
 
     async def transact(self, writes: Sequence[Write]) -> Conflict | None:
         """Run the writes under one savepoint of the group's transaction; see the port."""
