@@ -131,7 +131,7 @@ async def test_a_command_that_is_left_has_its_log_line(
         call = running.client().start("CreateReservation", request_of("CreateReservation", **HOLD))
         await leave(running, paused, call)
     [record] = caplog.records
-    assert record.__dict__["fields"]["status"] == "CANCELLED"
+    assert record.__dict__["fields"].status == "CANCELLED"
 
 
 async def test_a_stop_waits_for_calls_under_way(scene: tuple[Served, Scene]) -> None:

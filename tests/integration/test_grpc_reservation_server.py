@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import grpc
 import grpc.aio
+import msgspec
 import pytest
 import uvloop
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -199,7 +200,7 @@ async def test_the_trace_goes_into_the_event(tmp_path: Path) -> None:
     assert entry.trace_id == TRACE
 
 
-async def test_a_command_has_one_line_without_token_or_key(
+async def test_a_request_has_one_line_without_token_or_key(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with served(tmp_path) as running:
@@ -212,7 +213,7 @@ async def test_a_command_has_one_line_without_token_or_key(
             await running.client().ask(
                 "CancelReservation", reservation_id="rsv_none", idempotency_key="the-key-too"
             )
-    lines = [record.__dict__["fields"] for record in caplog.records]
+    lines = [msgspec.structs.asdict(record.__dict__["fields"]) for record in caplog.records]
     assert all(line.pop("milliseconds") > 0 for line in lines)
     held = {
         "trace_id": TRACE,
@@ -220,17 +221,22 @@ async def test_a_command_has_one_line_without_token_or_key(
         "subject": "user-1",
         "route": f"{SERVICE}/CreateReservation",
         "status": "OK",
+        "code": None,
+        "reason": None,
+        "replayed": False,
     }
     refused = {
-        "trace_id": lines[2]["trace_id"],
+        "trace_id": lines[3]["trace_id"],
         "reservation_id": "rsv_none",
         "subject": "user-1",
         "route": f"{SERVICE}/CancelReservation",
         "status": "NOT_FOUND",
         "code": "not_found",
         "reason": "no such reservation",
+        "replayed": False,
     }
-    assert lines == [held, {**held, "replayed": True}, refused]
+    read = {**held, "trace_id": lines[2]["trace_id"], "route": f"{SERVICE}/GetReservation"}
+    assert lines == [held, {**held, "replayed": True}, read, refused]
     assert {record.levelno for record in caplog.records} == {logging.INFO}
     assert "the-key" not in str(lines)
 
@@ -240,7 +246,7 @@ async def test_our_own_failures_are_warnings(tmp_path: Path, caplog: pytest.LogC
         with caplog.at_level(logging.INFO, "reservation_api.grpc"):
             await running.client().create()
     [record] = caplog.records
-    assert (record.levelno, record.__dict__["fields"]["code"]) == (logging.WARNING, "store_unavailable")
+    assert (record.levelno, record.__dict__["fields"].code) == (logging.WARNING, "store_unavailable")
 
 
 def test_a_private_key_is_not_in_the_repr_of_its_settings() -> None:

@@ -1,6 +1,7 @@
 import logging
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,10 +27,13 @@ def client_of(answer: Any) -> Client:
     return Client(make_api(answering(answer), CLOCK))
 
 
+def line_of(record: logging.LogRecord) -> dict[str, Any]:
+    return msgspec.structs.asdict(record.__dict__["fields"])
+
+
 def fields_of(caplog: pytest.LogCaptureFixture) -> dict[str, Any]:
     [record] = caplog.records
-    fields: dict[str, Any] = record.__dict__["fields"]
-    return fields
+    return line_of(record)
 
 
 @pytest.mark.parametrize("header", [PARENT, f"00-{TRACE}-00f067aa0ba902b7-00", f"cc-{PARENT[3:]}-later"])
@@ -95,6 +99,9 @@ async def test_a_command_leaves_one_line(caplog: pytest.LogCaptureFixture) -> No
         "subject": "user-1",
         "route": "POST /v1/reservations",
         "status": 201,
+        "code": None,
+        "reason": None,
+        "replayed": False,
     }
     assert caplog.records[0].levelno == logging.INFO
 
@@ -132,7 +139,35 @@ async def test_a_line_has_neither_token_nor_key_nor_a_path_that_is_no_id(
     assert "secret" not in repr([record.__dict__ for record in caplog.records])
 
 
-async def test_reading_leaves_no_line(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.DEBUG):
+async def test_reading_leaves_a_line_too(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
         await client_of(ANSWER.reservation).get("/v1/reservations/rsv_1")
+        await client_of(ANSWER.reservation).get("/v1/events/evt_1/availability?limit=0")
+        await client_of(ANSWER.reservation).get("/v1/secret-path")
+    lines = [line_of(record) for record in caplog.records]
+    assert [(line["route"], line["status"], line["reservation_id"]) for line in lines] == [
+        ("GET /v1/reservations/{reservation_id}", 200, "rsv_1"),
+        ("GET /v1/events/{event_id}/availability", 400, None),
+        ("", 404, None),
+    ]
+    assert "secret" not in repr(lines)
+
+
+async def test_keys_of_a_line_are_the_same_whatever_became_of_the_request(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.INFO, "reservation_api.http"):
+        for answer in (ANSWER, SoldOutError("none"), StoreUnavailableError("away")):
+            await client_of(answer).post("/v1/reservations", BODY)
+        await client_of(ANSWER).get("/v1/nothing")
+    assert len({tuple(line_of(record)) for record in caplog.records}) == 1
+    assert len(caplog.records) == 4
+
+
+async def test_probes_leave_a_line_only_for_who_looks_closely(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        await client_of(ANSWER).get("/actuator/health/readiness")
     assert caplog.records == []
+    with caplog.at_level(logging.DEBUG, "reservation_api.http"):
+        await client_of(ANSWER).get("/actuator/health/readiness")
+    assert fields_of(caplog)["route"] == "GET /actuator/health/readiness"

@@ -8,11 +8,13 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from tests.support.tokens import make_claims, make_key, mint
 
 from reservation_api.adapters.system_clock import SystemClock
-from reservation_api.telemetry.logs import JsonFormatter, configure_logs
+from reservation_api.telemetry.logs import JsonFormatter, StructRecord, configure_logs, log_struct
+from reservation_api.telemetry.repeats import LINES_PER_WINDOW, MAX_KINDS, WINDOW_SECONDS, Repeats
 
 
 @pytest.fixture
@@ -23,7 +25,7 @@ def stream() -> Iterator[io.BytesIO]:
     hooks = (sys.excepthook, threading.excepthook)
     source_file = vars(logging)["_srcfile"]
     stream = io.BytesIO()
-    configure_logs("INFO", {"process": "serve"}, stream)
+    configure_logs("INFO", {"process": "serve"}, stream.write)
     yield stream
     logging.captureWarnings(capture=False)
     sys.excepthook, threading.excepthook = hooks
@@ -175,6 +177,91 @@ def test_what_ends_the_process_or_a_thread_is_a_log_line(stream: io.BytesIO) -> 
 
 
 def test_configuring_twice_writes_each_line_once(stream: io.BytesIO) -> None:
-    configure_logs("INFO", {}, stream)
+    configure_logs("INFO", {}, stream.write)
     logging.getLogger("a").error("x")
     assert len(lines(stream)) == 1
+
+
+class Told(msgspec.Struct, frozen=True):
+    reason: str
+    n: int = 1
+
+
+def test_a_structs_fields_are_a_line_like_any_other(stream: io.BytesIO) -> None:
+    log_struct(logging.getLogger("a"), logging.INFO, "x", Told("why"))
+    logging.getLogger("a").info("x", extra={"fields": {"reason": "why", "n": 1}})
+    one, other = ({**line, "time": None} for line in lines(stream))
+    assert one == other
+    assert list(one) == ["time", "level", "logger", "message", "process", "reason", "n"]
+
+
+def test_a_struct_below_the_level_is_not_written(stream: io.BytesIO) -> None:
+    log_struct(logging.getLogger("a"), logging.DEBUG, "x", Told("why"))
+    assert lines(stream) == []
+
+
+def test_a_token_in_a_text_of_a_struct_is_not_written(stream: io.BytesIO) -> None:
+    log_struct(logging.getLogger("a"), logging.INFO, "x", Told("got Bearer abc.def"))
+    (line,) = lines(stream)
+    assert line["reason"] == "got Bearer [redacted]"
+
+
+def test_a_struct_that_is_no_json_becomes_a_line_all_the_same(stream: io.BytesIO) -> None:
+    log_struct(logging.getLogger("a"), logging.INFO, "x", Told("\ud800"))
+    (line,) = lines(stream)
+    assert "ud800" in str(line)
+
+
+def test_other_handlers_can_format_it() -> None:
+    record = StructRecord("a", logging.INFO, "x", Told("why"))
+    text = logging.Formatter("%(asctime)s %(levelname)s %(name)s:%(filename)s:%(lineno)d %(message)s")
+    assert text.format(record).endswith("INFO a::0 x")
+
+
+class Watch:
+    seconds = 100.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+def record_of(message: str, level: int = logging.WARNING, **fields: object) -> logging.LogRecord:
+    return logging.makeLogRecord({"name": "a", "msg": message, "levelno": level, "fields": fields})
+
+
+def test_what_is_said_again_and_again_is_counted_and_told_with_the_next(stream: io.BytesIO) -> None:
+    watch = Watch()
+    repeats = Repeats(watch)
+    for n in range(LINES_PER_WINDOW + 7):
+        assert repeats.is_one_too_many(record_of("x waits")) is (n >= LINES_PER_WINDOW)
+    watch.seconds += WINDOW_SECONDS
+    record = record_of("x waits")
+    assert not repeats.is_one_too_many(record)
+    assert record.__dict__["left_out"] == 7
+    assert json.loads(JsonFormatter({}).format(record))["left_out"] == 7
+    assert not repeats.is_one_too_many(after := record_of("x waits"))
+    assert "left_out" not in after.__dict__
+
+
+def test_kinds_do_not_count_for_each_other_and_information_never_does() -> None:
+    repeats = Repeats(Watch())
+    for n in range(3 * LINES_PER_WINDOW):
+        assert not repeats.is_one_too_many(record_of(f"kind {n}"))
+        assert not repeats.is_one_too_many(record_of("%s waits", work=str(n)))
+        assert not repeats.is_one_too_many(record_of("x", logging.INFO))
+
+
+def test_kinds_without_end_take_no_memory_without_end() -> None:
+    repeats = Repeats(Watch())
+    for n in range(3 * MAX_KINDS):
+        repeats.is_one_too_many(record_of(f"kind {n}"))
+        assert len(repeats._kinds) <= MAX_KINDS
+
+
+def test_repeats_are_left_out_of_the_log_and_requests_never(stream: io.BytesIO) -> None:
+    for _ in range(5 * LINES_PER_WINDOW):
+        logging.getLogger("a").error("%s failed", "x")
+        log_struct(logging.getLogger("a"), logging.WARNING, "request", Told("why"))
+    messages = [line["message"] for line in lines(stream)]
+    assert messages.count("x failed") == LINES_PER_WINDOW
+    assert messages.count("request") == 5 * LINES_PER_WINDOW

@@ -6,17 +6,17 @@ and how often each came, of which CloudWatch makes percentiles.
 """
 
 import asyncio
-import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 import msgspec
 
 from reservation_api.telemetry.deltas import Deltas, HistogramDelta, Point, bucket_bounds
+from reservation_api.telemetry.line_sink import LineSink
 from reservation_api.telemetry.metrics import Metrics
-from reservation_api.telemetry.names import API_LATENCY, Metric
+from reservation_api.telemetry.names import API_LATENCY, TELEMETRY_DROPPED, Metric
 
 NAMESPACE: Final = "TrafficTacos/Reservation"
 INTERVAL_SECONDS: Final = 60.0
@@ -24,21 +24,22 @@ INTERVAL_SECONDS: Final = 60.0
 MAX_VALUES: Final = 100
 """Of one metric in one line (CloudWatch's own limit); there are more lines if there are more."""
 FLUSH_SECONDS: Final = 3.0
+SIGNAL: Final = "emf"
 _UNITS: Final = {"ms": "Milliseconds", "s": "Seconds", "1": "Count"}
 _OF_THE_API: Final = re.compile("[/.]v1[/.]")
 """Endpoints that users wait for: health checks would hide what users see."""
 
 _encode = msgspec.json.Encoder().encode
-_log = logging.getLogger(__name__)
 
 
 class EmfWriter:
-    """Writes the metrics of one process to a stream, by differences."""
+    """Writes the metrics of one process by differences; a line that nobody reads is dropped, and counted."""
 
-    def __init__(self, metrics: Metrics, now: Callable[[], datetime], stream: BinaryIO) -> None:
+    def __init__(self, metrics: Metrics, now: Callable[[], datetime], sink: LineSink) -> None:
         self._deltas = Deltas(metrics)
         self._now = now
-        self._stream = stream
+        self._sink = sink
+        metrics.watch(TELEMETRY_DROPPED, (SIGNAL,), lambda: sink.dropped)
 
     async def run(self, stopping: asyncio.Event, interval_seconds: float = INTERVAL_SECONDS) -> None:
         """Write again and again until asked to stop, and then what there still is."""
@@ -47,20 +48,14 @@ class EmfWriter:
                 async with asyncio.timeout(interval_seconds):
                     await stopping.wait()
             except TimeoutError:
-                await self.write_once()
-        try:
-            async with asyncio.timeout(FLUSH_SECONDS):
-                await self.write_once()
-        except TimeoutError:
-            _log.warning("nobody reads stdout: the last metrics are lost")
+                self.write_once()
+        self.write_once()
+        await asyncio.to_thread(self._sink.flush, FLUSH_SECONDS)
 
-    async def write_once(self) -> None:
-        """Write what is new, beside the event loop: a reader of stdout may be slow."""
-        lines = [_encode(line) + b"\n" for line in self.lines()]
-        try:
-            await asyncio.to_thread(self._write, lines)
-        except (OSError, ValueError) as error:
-            _log.warning("metrics can not be written to stdout: %s", error)
+    def write_once(self) -> None:
+        """Write what is new."""
+        for line in self.lines():
+            self._sink.write(_encode(line) + b"\n")
 
     def lines(self) -> Iterator[Mapping[str, Any]]:
         """Yield a line for each series that has something to tell."""
@@ -69,13 +64,6 @@ class EmfWriter:
             if family.metric.essential:
                 for point in family.points:
                     yield from _lines(family.metric, point, milliseconds)
-
-    def _write(self, lines: Sequence[bytes]) -> None:
-        for line in lines:
-            # Each with one call, and shorter than what a pipe keeps in one piece (PIPE_BUF): several
-            # processes may write to it.
-            self._stream.write(line)
-            self._stream.flush()
 
 
 def _lines(metric: Metric, point: Point, milliseconds: int) -> Iterator[Mapping[str, Any]]:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 from collections.abc import Coroutine
 from contextlib import nullcontext
 from dataclasses import replace
@@ -21,6 +22,7 @@ from reservation_api.entrypoints.processes.fleet import LIFELINE_OPTION, METRICS
 from reservation_api.entrypoints.processes.port import PortUnavailableError, check_port
 from reservation_api.entrypoints.processes.serving import Role, run_process, server_tls
 from reservation_api.entrypoints.processes.stand_in import run_stand_in, serve_inventory
+from reservation_api.telemetry.line_sink import sink_of
 from reservation_api.telemetry.logs import configure_logs
 from reservation_api.telemetry.siblings import FolderOfSiblings
 
@@ -150,10 +152,11 @@ def _without_a_grpc_port_that_is_taken(config: Config) -> Config:
 def configure_process_logs(config: Config, process: str, child: int | None = None) -> None:
     """Log as JSON lines that name the process, and tell what the environment's notes are."""
     context: dict[str, Any] = {"process": process, "pid": os.getpid()}
+    out = sink_of(sys.stderr)
     if child is not None:
-        configure_logs(config.process.log_level, {**context, "child": child})
+        configure_logs(config.process.log_level, {**context, "child": child}, out)
         return  # the parent has told what is to be told once
-    configure_logs(config.process.log_level, context)
+    configure_logs(config.process.log_level, context, out)
     for note in config.notes:
         _log.info(note)
 

@@ -1,8 +1,8 @@
-"""From gRPC to the methods and back: who calls, what is refused, and the one line of each command."""
+"""From gRPC to the methods and back: who calls, what is refused, and the one line of each request."""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,9 @@ from reservation_api.entrypoints.grpc.reservation_methods import Call, Reservati
 from reservation_api.entrypoints.grpc.reservation_requests import parse
 from reservation_api.entrypoints.http.trace_context import trace_of
 from reservation_api.ports.request_context import RequestContext
+from reservation_api.telemetry.logs import log_struct
 from reservation_api.telemetry.metrics import Metrics
+from reservation_api.telemetry.request_line import REQUEST, RequestLine
 from reservation_proto.common.v1 import errors_pb2 as codes
 from reservation_proto.reservation.v1 import reservation_pb2 as wire
 
@@ -27,6 +29,9 @@ REPLAYED = ("idempotency-replayed", "true")
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Answer = Callable[[Any, Call], Awaitable[Message]]
+
+NO_REASON = (None, None)
+GONE = (None, "the client has gone")
 
 _log = logging.getLogger("reservation_api.grpc")
 
@@ -134,17 +139,16 @@ class ReservationCalls:
         except ReservationApiError as refusal:
             error = refusal
         except asyncio.CancelledError:
-            _log_command(method, call, {"status": "CANCELLED", "reason": "the client has gone"})
+            _log_request(method, call, "CANCELLED", GONE)
             raise
         except Exception:  # noqa: BLE001 (gRPC would tell the caller what the exception says)
             _log.exception("unexpected failure", extra={"fields": _fields(method, call)})
             error = ReservationApiError("something failed here; the trace id leads to it")
         else:
-            _log_command(method, call, {"status": "OK"})
+            _log_request(method, call, "OK")
             return reply
         call.replayed = error.replayed
-        outcome = {"status": _status(error), "code": error.code, "reason": error.message}
-        _log_command(method, call, outcome, logging.WARNING if is_our_failure(error) else logging.INFO)
+        _log_request(method, call, _status(error), (error.code, error.message), is_ours=is_our_failure(error))
         return method.reply_type(error=error_of(error, call.trace_id))
 
 
@@ -152,14 +156,31 @@ def _status(error: ReservationApiError) -> str:
     return codes.ErrorCode.Name(code_of(type(error))).removeprefix("ERROR_CODE_")
 
 
-def _log_command(method: Method, call: Call, outcome: Mapping[str, str], level: int = logging.INFO) -> None:
-    """Write the one line of a command: never its token, never its key."""
-    if not method.is_command or not _log.isEnabledFor(level):
+def _log_request(
+    method: Method,
+    call: Call,
+    status: str,
+    why: tuple[str | None, str | None] = NO_REASON,
+    *,
+    is_ours: bool = False,
+) -> None:
+    """Write the one line of a request: never its token, never its key."""
+    level = logging.WARNING if is_ours else logging.INFO
+    if not _log.isEnabledFor(level):
         return
-    fields = {**_fields(method, call), **outcome, "milliseconds": round(call.milliseconds, 3)}
-    if call.replayed:
-        fields["replayed"] = True
-    _log.log(level, "command", extra={"fields": fields})
+    code, reason = why
+    line = RequestLine(
+        trace_id=call.trace_id,
+        route=method.route,
+        subject=call.subject,
+        reservation_id=call.reservation_id,
+        status=status,
+        milliseconds=round(call.milliseconds, 3),
+        code=code,
+        reason=reason,
+        replayed=call.replayed,
+    )
+    log_struct(_log, level, REQUEST, line, is_quoting=reason is not None)
 
 
 def _fields(method: Method, call: Call) -> dict[str, object]:

@@ -1,6 +1,5 @@
 """The API: a request in, a response out; no server, no socket."""
 
-import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
@@ -18,6 +17,7 @@ from reservation_api.entrypoints.http.orders import OrderHandlers
 from reservation_api.entrypoints.http.problems import problem_response
 from reservation_api.entrypoints.http.queries import NoQuery
 from reservation_api.entrypoints.http.request import Call, Request, Response
+from reservation_api.entrypoints.http.request_log import FIRST_SERVER_ERROR, log_request, log_surprise
 from reservation_api.entrypoints.http.reservations import ReservationHandlers
 from reservation_api.entrypoints.http.router import Router
 from reservation_api.entrypoints.http.routes import ACTUATOR, OPERATIONS
@@ -31,9 +31,6 @@ from reservation_api.telemetry.metrics import Metrics
 
 MAX_IN_FLIGHT = 1_000
 """At 7,000 requests a second, a core's most, 840 are under way at 120 ms each; more only wait longer."""
-_FIRST_SERVER_ERROR = 500
-
-log = logging.getLogger("reservation_api.http")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +44,8 @@ class _Endpoint:
     is_command: bool
     needs_operator: bool
     has_parameter: bool
+    is_of_a_reservation: bool
+    """Its parameter is a reservation's id."""
     takes_query: bool
     is_counted: bool
     """Among the requests that alarms are about: probes are no traffic, and refuse while nothing is wrong."""
@@ -80,8 +79,7 @@ class Api:
         try:
             endpoint, parameter = self._router.find(request.method, request.path)
         except ReservationApiError as refusal:
-            self._metrics.requests.inc()
-            return problem_response(refusal, trace.trace_id)
+            return self._nowhere(request, trace.trace_id, refusal, began)
         call = Call(request, trace.trace_id, parameter, ANONYMOUS)
         error: ReservationApiError | None = None
         try:
@@ -90,23 +88,32 @@ class Api:
         except ReservationApiError as refusal:
             error = refusal
             response = problem_response(refusal, trace.trace_id)
-        except Exception:
-            log.exception("unexpected failure", extra={"fields": _fields_of_failure(endpoint, call)})
+        except Exception as surprise:  # noqa: BLE001 (a process's edge: it answers 500 and goes on)
+            log_surprise(endpoint.operation, call, surprise)
             error = ReservationApiError("something failed here; the trace id leads to it")
             response = problem_response(error, trace.trace_id)
         milliseconds = (perf_counter() - began) * 1000
         endpoint.latency.observe(milliseconds)
         if endpoint.is_counted:
             self._count(response.status)
-        if endpoint.is_command:
-            if call.replayed or (error is not None and error.replayed):
-                self._metrics.replays.inc()
-            _log_command(endpoint, call, response.status, milliseconds, error)
+        if endpoint.is_command and (call.replayed or (error is not None and error.replayed)):
+            self._metrics.replays.inc()
+        log_request(endpoint.operation, call, response.status, milliseconds, error)
+        return response
+
+    def _nowhere(
+        self, request: Request, trace_id: str, refusal: ReservationApiError, began: float
+    ) -> Response:
+        """Answer what no route leads to: it counts as a request, and has no latency of its own."""
+        self._metrics.requests.inc()
+        response = problem_response(refusal, trace_id)
+        call, milliseconds = Call(request, trace_id, "", ANONYMOUS), (perf_counter() - began) * 1000
+        log_request(None, call, response.status, milliseconds, refusal)
         return response
 
     def _count(self, status: int) -> None:
         self._metrics.requests.inc()
-        if status >= _FIRST_SERVER_ERROR:
+        if status >= FIRST_SERVER_ERROR:
             self._metrics.errors.inc()
 
     async def _answer(self, endpoint: _Endpoint, call: Call) -> Response:
@@ -128,7 +135,8 @@ class Api:
             require_scope(call.caller, OPS_SCOPE)
         if endpoint.has_parameter and not is_id(call.parameter):
             raise NotFoundError("no such resource")
-        call.reservation_id = call.parameter or None
+        if endpoint.is_of_a_reservation:
+            call.reservation_id = call.parameter
         if call.request.query and not endpoint.takes_query:
             decode_query(call.request.query, NoQuery)
         return await endpoint.handler(call)
@@ -167,6 +175,7 @@ def _endpoint(operation: Operation, handlers: Mapping[str, Handler], metrics: Me
         is_command=operation.is_command,
         needs_operator=operation.access is Access.OPERATOR,
         has_parameter=operation.parameter is not None,
+        is_of_a_reservation=operation.parameter == "reservation_id",
         takes_query=operation.query is not NoQuery,
         is_counted=operation.tag != ACTUATOR,
     )
@@ -174,34 +183,3 @@ def _endpoint(operation: Operation, handlers: Mapping[str, Handler], metrics: Me
 
 def _router(endpoints: Iterable[_Endpoint]) -> Router[_Endpoint]:
     return Router((one.operation.method, one.operation.template, one) for one in endpoints)
-
-
-def _log_command(
-    endpoint: _Endpoint, call: Call, status: int, milliseconds: float, error: ReservationApiError | None
-) -> None:
-    """Write the one line of a command: never its token, never its key."""
-    level = logging.INFO if status < _FIRST_SERVER_ERROR else logging.WARNING
-    if not log.isEnabledFor(level):
-        return
-    fields = {
-        "trace_id": call.trace_id,
-        "reservation_id": call.reservation_id,
-        "subject": call.caller.subject,
-        "route": endpoint.operation.endpoint,
-        "status": status,
-        "milliseconds": round(milliseconds, 3),
-    }
-    if error is not None:
-        fields["code"] = error.code
-        fields["reason"] = error.message
-    if call.replayed or (error is not None and error.replayed):
-        fields["replayed"] = True
-    log.log(level, "command", extra={"fields": fields})
-
-
-def _fields_of_failure(endpoint: _Endpoint, call: Call) -> dict[str, str]:
-    return {
-        "trace_id": call.trace_id,
-        "route": endpoint.operation.endpoint,
-        "subject": call.caller.subject,
-    }

@@ -47,7 +47,7 @@ class Operation:
 
     @property
     def is_command(self) -> bool:
-        """Whether it changes something: it has an Idempotency-Key, then, and a log line."""
+        """Whether it changes something: it has an Idempotency-Key, then."""
         return self.method == "POST"
 
     @property

@@ -17,11 +17,16 @@ from reservation_api.entrypoints.workers.loops import Work, pause_until, run_loo
 from reservation_api.ports.clock import Clock
 from reservation_api.telemetry import names
 from reservation_api.telemetry.emf import EmfWriter
+from reservation_api.telemetry.line_sink import sink_of
+from reservation_api.telemetry.logs import dropped_lines
 from reservation_api.telemetry.loop_lag import LoopLag
 from reservation_api.telemetry.metrics import Metrics, Siblings
 from reservation_api.telemetry.otlp_export import MetricsExporter
 from reservation_api.telemetry.otlp_http import OtlpSender
 from reservation_api.telemetry.siblings import SHARE_SECONDS
+
+LOGS = "logs"
+"""The signal, as its drops are counted."""
 
 
 @asynccontextmanager
@@ -30,6 +35,7 @@ async def telemetry(service: Service, siblings: Siblings | None, shutdown: Shutd
     metrics, stopping = service.metrics, asyncio.Event()
     lag = LoopLag(asyncio.get_running_loop())
     metrics.watch(names.EVENT_LOOP_LAG, (), lag.greatest_milliseconds)
+    metrics.watch(names.TELEMETRY_DROPPED, (LOGS,), dropped_lines)
     if siblings is not None:
         metrics.join(siblings)
     tasks = [asyncio.create_task(tell) for tell in _tellers(service, stopping)]
@@ -49,7 +55,7 @@ def _tellers(service: Service, stopping: asyncio.Event) -> Iterator[Coroutine[An
     if config.otlp is not None:
         yield _send(metrics, config.otlp, service.clock, stopping)
     if config.emf:
-        yield EmfWriter(metrics, service.clock.now, sys.stdout.buffer).run(stopping)
+        yield EmfWriter(metrics, service.clock.now, sink_of(sys.stdout)).run(stopping)
 
 
 async def _share(metrics: Metrics, stopping: asyncio.Event) -> None:

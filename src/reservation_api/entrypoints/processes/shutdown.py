@@ -16,6 +16,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
 
+from reservation_api.telemetry.logs import flush_logs
+
 LAST_WORDS_SECONDS = 1.0
 """The process ends so much before its time is over: what kills it then would not let it say why."""
 GAVE_UP = 1
@@ -88,3 +90,4 @@ class Shutdown:
         with suppress(Exception):  # a signal handler may have interrupted another log line
             count = None if self._count_left is None else self._count_left()
             _log.error("%s", why, extra={"fields": {"stage": self._stage, "left": count}})
+            flush_logs()

@@ -1,0 +1,116 @@
+"""Lines on their way out of a process: who writes one never waits, whatever reads them.
+
+    who writes ──▶ what waits, bounded ──▶ one thread ──▶ a pipe, a terminal, a file: slow, full or gone
+
+A line that finds no room, or can not be written, is dropped and counted. A process that is killed takes with
+it what waits: the lines of a few hundredths of a second, as long as they are being read.
+"""
+
+import os
+import select
+import threading
+from collections import deque
+from time import monotonic
+from typing import IO, Any, Final
+
+MAX_WAITING_BYTES: Final = 8 * 1024 * 1024
+"""A second or two of all that a process has to say, and no more memory than that when nobody reads."""
+GATHER_SECONDS: Final = 0.02
+"""Lines wait so long for company: a thread that woke for each would cost more than the line."""
+LOOK_SECONDS: Final = 0.005
+CHUNK_BYTES: Final = select.PIPE_BUF
+"""What a pipe takes in one piece: lines of several processes do not mix."""
+
+
+def sink_of(stream: IO[Any] | None) -> "LineSink":
+    """Return a sink for stdout or stderr; None, as Python has it, if the process was started without."""
+    # Its number must not go to the next file that is opened: lines would be written into that.
+    return LineSink(os.open(os.devnull, os.O_WRONLY) if stream is None else stream.fileno())
+
+
+class LineSink:
+    """Writes to a file descriptor; those who write take turns, as the handlers of logging do."""
+
+    def __init__(self, descriptor: int, max_waiting_bytes: int = MAX_WAITING_BYTES) -> None:
+        self._descriptor = descriptor
+        self._max_waiting_bytes = max_waiting_bytes
+        self._waiting: deque[bytes] = deque()
+        # Each number has one thread that writes it, so none needs a lock.
+        self._bytes_taken = self._bytes_settled = 0
+        self._refused = self._lost = 0
+        self._is_torn = False
+        self._wake, self._hurry = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._run, name="lines", daemon=True)
+        self._thread.start()
+
+    @property
+    def dropped(self) -> int:
+        """How many lines nobody will see."""
+        return self._refused + self._lost
+
+    @property
+    def waiting_bytes(self) -> int:
+        """How much is kept until it is written."""
+        return self._bytes_taken - self._bytes_settled
+
+    def write(self, line: bytes) -> None:
+        """Take a line, its end included, or drop it; never waits, never raises."""
+        size = len(line)
+        if self._bytes_taken - self._bytes_settled + size > self._max_waiting_bytes:
+            self._refused += 1
+            return
+        self._bytes_taken += size
+        self._waiting.append(line)
+        if not self._wake.is_set():
+            self._wake.set()
+
+    def flush(self, seconds: float) -> None:
+        """Return when all is written that was taken so far, or when the time is over."""
+        goal, ends_at = self._bytes_taken, monotonic() + seconds
+        self._hurry.set()
+        self._wake.set()
+        while self._bytes_settled < goal and monotonic() < ends_at:
+            self._thread.join(LOOK_SECONDS)
+        self._hurry.clear()
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait()
+            self._hurry.wait(GATHER_SECONDS)
+            self._wake.clear()  # before looking: who comes later wakes us again
+            while self._waiting:
+                lines = self._next_lines()
+                chunk = b"".join(lines)
+                if not self._is_written(chunk):
+                    self._lost += len(lines)
+                self._bytes_settled += len(chunk)
+
+    def _next_lines(self) -> list[bytes]:
+        lines = [self._waiting.popleft()]
+        size = len(lines[0])
+        while self._waiting and size + len(self._waiting[0]) <= CHUNK_BYTES:
+            lines.append(self._waiting.popleft())
+            size += len(lines[-1])
+        return lines
+
+    def _is_written(self, chunk: bytes) -> bool:
+        # What is left of a line that was cut off must not take the next one with it.
+        rest = memoryview(b"\n" + chunk if self._is_torn else chunk)
+        size = len(rest)
+        try:
+            while rest:
+                rest = rest[self._write(rest) :]
+        except OSError:  # no room on the disk, nobody at the other end, not open at all
+            self._is_torn = self._is_torn or len(rest) < size
+            return False
+        self._is_torn = False
+        return True
+
+    def _write(self, some: memoryview) -> int:
+        try:
+            return os.write(self._descriptor, some)
+        except BlockingIOError:  # somebody who shares the descriptor wants it so
+            poll = select.poll()
+            poll.register(self._descriptor, select.POLLOUT)
+            poll.poll()
+            return 0
