@@ -56,9 +56,9 @@ def deployment(
     work = tmp_path_factory.mktemp("dev")
     with stand_ins(work) as servers, pytest.MonkeyPatch.context() as environment:
         endpoints = backends.endpoints(servers)
-        place = workspace(DEV, work, schema_and_protocol, endpoints)
-        place.run("init", "-input=false")
-        place.run("apply", "-input=false", "-auto-approve")
+        with workspace(DEV, work, schema_and_protocol, endpoints) as place:
+            place.run("init", "-input=false")
+            place.run("apply", "-input=false", "-auto-approve")
         environment.setenv("AWS_ACCESS_KEY_ID", backends.ACCOUNT)
         environment.setenv("AWS_SECRET_ACCESS_KEY", "any")
         for service, name in VARIABLES.items():

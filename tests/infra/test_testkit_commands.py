@@ -188,9 +188,10 @@ def test_a_configuration_of_the_tree_finds_the_others(tmp_path: Path, schema_and
     (tree / "environments" / "dev" / "main.tf").write_text(
         'module "queue" {\n  source = "../../modules/queue"\n}\n'
     )
-    place = workspace(tree / "environments" / "dev", tmp_path / "work", schema_and_protocol, {}, tree)
-    place.run("init", "-input=false")
-    assert "configuration is valid" in place.run("validate").output
+    folder = tree / "environments" / "dev"
+    with workspace(folder, tmp_path / "work", schema_and_protocol, {}, tree) as place:
+        place.run("init", "-input=false")
+        assert "configuration is valid" in place.run("validate").output
 
 
 def test_without_terraform_it_says_how_to_get_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,10 +209,10 @@ def test_what_it_needs_can_be_fetched_before() -> None:
 @needs_terraform
 def test_nothing_of_the_testkit_itself_is_copied(tmp_path: Path, schema_and_protocol: Fetched) -> None:
     module = min((HERE.parent / "modules").iterdir())
-    place = workspace(module, tmp_path, schema_and_protocol, {})
-    assert place.folder.parents[1].name == "tree"
-    assert not (place.folder.parents[1] / "testkit").exists()
-    assert not list(place.folder.rglob(".terraform*"))
+    with workspace(module, tmp_path, schema_and_protocol, {}) as place:
+        assert place.folder.parents[1].name == "tree"
+        assert not (place.folder.parents[1] / "testkit").exists()
+        assert not list(place.folder.rglob(".terraform*"))
 
 
 def formatted(folder: Path) -> None:

@@ -280,8 +280,8 @@ def test_what_could_not_be_changed_or_deleted_stays_in_the_state(aws: Aws, schem
 def test_tags_of_the_provider_are_no_tags_of_the_resource_unless_it_names_them_too(
     aws: Aws, schema: Schema
 ) -> None:
-    resources = Resources(schema, aws)
-    resources.configure({"region": None, "default_tags": [{"tags": {"Service": "s", "Env": "dev"}}]})
+    block = {"region": None, "default_tags": [{"tags": {"Service": "s", "Env": "dev"}}]}
+    resources = Resources(schema, aws).configured(block)
     config = queue(schema, tags={"Env": "dev", "Queue": "q"})
     planned = resources.plan("aws_sqs_queue", config, None).planned
     state = resources.apply("aws_sqs_queue", None, planned).state

@@ -33,8 +33,10 @@ PROD_VALUES: Final[Mapping[str, Any]] = {
 @contextmanager
 def planning(configuration: Path, work: Path, fetched: Fetched) -> Iterator[Workspace]:
     """Initialise a configuration in a copy of all of infra/terraform."""
-    with stand_ins(work) as servers:
-        place = workspace(configuration, work, fetched, backends.endpoints(servers))
+    with (
+        stand_ins(work) as servers,
+        workspace(configuration, work, fetched, backends.endpoints(servers)) as place,
+    ):
         place.run("init", "-input=false")
         yield place
 

@@ -64,10 +64,10 @@ def run_of(configuration: Path, work: Path, fetched: Fetched) -> Iterator[Run]:
     """Initialise a configuration in a copy, beside its neighbours; what it makes is gone with its servers."""
     with stand_ins(work) as servers:
         endpoints = backends.endpoints(servers)
-        place = workspace(configuration, work, fetched, endpoints, configuration.parent)
-        place.run("init", "-input=false")
-        aws = Aws(endpoints)
-        yield Run(place, aws, Resources(load(fetched.schema), aws))
+        with workspace(configuration, work, fetched, endpoints, configuration.parent) as place:
+            place.run("init", "-input=false")
+            aws = Aws(endpoints)
+            yield Run(place, aws, Resources(load(fetched.schema), aws))
 
 
 def everything(work: Path) -> Path:

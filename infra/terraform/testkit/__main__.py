@@ -10,6 +10,7 @@ import click
 from testkit.check import Settings, check, check_mocked
 from testkit.fetch import FetchError, fetched
 from testkit.kinds import DATA_SOURCES, KINDS
+from testkit.plugin import ProviderError
 from testkit.terraform import HOW_TO_GET_IT, TerraformError, installed
 
 
@@ -58,7 +59,7 @@ def _run(step: Callable[[], None]) -> None:
         raise click.ClickException(HOW_TO_GET_IT)
     try:
         step()
-    except (TerraformError, FetchError) as error:
+    except (TerraformError, FetchError, ProviderError) as error:
         raise click.ClickException(str(error)) from error
 
 

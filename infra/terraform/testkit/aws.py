@@ -1,7 +1,9 @@
 """Clients of the stand-ins that refuse what AWS would refuse by the models of its own services."""
 
+import functools
 import json
 import os
+import threading
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -10,6 +12,8 @@ from testkit.shapes import refuse_bad_values
 
 ENDPOINTS: Final = "TESTKIT_ENDPOINTS"
 """The environment variable that tells a provider where the stand-ins are: {"*": "http://…", "sqs": …}."""
+_one_at_a_time: Final = threading.Lock()
+"""A session makes one client at a time."""
 
 
 class Aws:
@@ -33,15 +37,15 @@ class Aws:
     def client(self, service: str, part: str = "") -> Any:
         """Return the client of a service, or of a part of it that is elsewhere; the first call makes it."""
         name = f"{service}:{part}" if part else service
-        if name not in self._clients:
-            self._clients[name] = self._made(service, self._endpoints.get(name) or self._endpoints["*"])
-        return self._clients[name]
+        with _one_at_a_time:
+            if name not in self._clients:
+                self._clients[name] = self._made(service, self._endpoints.get(name) or self._endpoints["*"])
+            return self._clients[name]
 
     def _made(self, service: str, endpoint: str) -> Any:
-        from botocore.config import Config  # noqa: PLC0415 (slow to import, and half of Terraform's calls need none)
-        from botocore.session import Session  # noqa: PLC0415
+        from botocore.config import Config  # noqa: PLC0415 (slow to import, and modules' own tests need none)
 
-        client = Session().create_client(
+        client = _session().create_client(
             service,
             endpoint_url=endpoint,
             region_name=self.region,
@@ -51,3 +55,11 @@ class Aws:
         )
         client.meta.events.register("provide-client-params", refuse_bad_values)
         return client
+
+
+@functools.cache
+def _session() -> Any:
+    """Return what clients are made by; each of its own would read the list of all endpoints anew."""
+    from botocore.session import Session  # noqa: PLC0415
+
+    return Session()

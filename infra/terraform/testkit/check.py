@@ -45,15 +45,18 @@ def check(settings: Settings, report: Report = print) -> None:
     found = fetched(KINDS, DATA_SOURCES)
     with tempfile.TemporaryDirectory(prefix="testkit-") as temporary, stand_ins(Path(temporary)) as servers:
         endpoints = backends.endpoints(servers, settings.servers)
-        place = workspace(settings.source, Path(temporary), found, endpoints)
-        _walk([*_first(place), *_applied(place, settings)], settings.source, report)
+        with workspace(settings.source, Path(temporary), found, endpoints) as place:
+            _walk([*_first(place), *_applied(place, settings)], settings.source, report)
 
 
 def check_mocked(source: Path, report: Report = print) -> None:
     """Take a configuration through the steps that need no AWS: its own tests have mocks of it."""
     found = fetched(KINDS, DATA_SOURCES)
-    with tempfile.TemporaryDirectory(prefix="testkit-") as temporary:
-        _walk(_first(workspace(source, Path(temporary), found, {})), source, report)
+    with (
+        tempfile.TemporaryDirectory(prefix="testkit-") as temporary,
+        workspace(source, Path(temporary), found, {}) as place,
+    ):
+        _walk(_first(place), source, report)
 
 
 def _walk(steps: Iterable[Step], source: Path, report: Report) -> None:
@@ -78,7 +81,11 @@ def _applied(place: Workspace, settings: Settings) -> Iterator[Step]:
     yield "second plan is empty", lambda: _plan_nothing(place, arguments)
     for script in settings.expectations:
         yield f"expectations of {script.name}", functools.partial(expect, place, script)
-    yield "destroy", lambda: place.run("destroy", "-input=false", "-auto-approve", *arguments)
+    # Nothing has changed since the second plan read it all.
+    yield (
+        "destroy",
+        lambda: place.run("destroy", "-input=false", "-auto-approve", "-refresh=false", *arguments),
+    )
 
 
 def _plan_nothing(place: Workspace, arguments: Sequence[str]) -> None:

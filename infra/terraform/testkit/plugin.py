@@ -1,93 +1,84 @@
-"""The handshake by which Terraform starts a provider: a TLS socket, and one line on standard output."""
+"""Serves one provider to all of a workspace's commands; Terraform would start four of its own for each."""
 
-import base64
-import datetime as dt
+import json
 import os
+import subprocess
+import sys
 import tempfile
-import threading
+from collections.abc import Iterator, Mapping
 from concurrent import futures
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from subprocess import PIPE
+from typing import Any, Final
 
 import grpc
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from tf.gen import grpc_controller_pb2, grpc_controller_pb2_grpc, grpc_stdio_pb2_grpc, tfplugin_pb2_grpc
 
-from testkit.aws import Aws
-from testkit.provider import Provider
-from testkit.schema import SCHEMA, load
+from testkit.aws import ENDPOINTS, Aws
+from testkit.fetch import HERE, Fetched
+from testkit.schema import PROVIDER, load
 
-CORE_PROTOCOL, PROVIDER_PROTOCOL = "1", "6"
-THREADS = 16
+REATTACH: Final = "TF_REATTACH_PROVIDERS"
+"""The environment variable in which Terraform finds providers that run already."""
+HOST: Final = "127.0.0.1"
+"""Not a socket of a file: Terraform opens a connection for each configuration, and ports tell them apart."""
+THREADS: Final = 16
 """Terraform asks for ten resources at once."""
-ORPHAN_CHECK_SECONDS = 0.5
-"""How soon a provider whose Terraform was killed notices."""
-UNBOUNDED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+STOP_SECONDS: Final = 10.0
+UNBOUNDED: Final = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
 
-class _Controller(grpc_controller_pb2_grpc.GRPCControllerServicer):  # type: ignore[misc]
-    def __init__(self, done: threading.Event) -> None:
-        self._done = done
-
-    def Shutdown(self, _request: Any, _context: Any) -> Any:
-        self._done.set()
-        return grpc_controller_pb2.Empty()
+class ProviderError(Exception):
+    """The provider did not start; the message is what it wrote."""
 
 
-class _Stdio(grpc_stdio_pb2_grpc.GRPCStdioServicer):  # type: ignore[misc]
-    def StreamStdio(self, _request: Any, _context: Any) -> Any:
-        return iter(())
+@contextmanager
+def serving(folder: Path, fetched: Fetched, endpoints: Mapping[str, str]) -> Iterator[str]:
+    """Run the provider until the end of the block; yields what Terraform is to find in TF_REATTACH_PROVIDERS.
+
+    It works in the folder that Terraform works in: names of files are relative to it.
+    """
+    path = os.pathsep.join([str(HERE.parent), str(fetched.protocol)])
+    command = [sys.executable, "-W", "error", "-m", "testkit.plugin", str(fetched.schema)]
+    variables = os.environ | {"PYTHONPATH": path, ENDPOINTS: json.dumps(dict(endpoints))}
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        subprocess.Popen(
+            command, cwd=folder, env=variables, stdin=PIPE, stdout=PIPE, stderr=errors, text=True
+        ) as process,
+    ):
+        line = process.stdout.readline() if process.stdout else ""
+        if not line:
+            process.wait(STOP_SECONDS)
+            errors.seek(0)
+            raise ProviderError(errors.read())
+        yield line
 
 
 def serve(provider: Any) -> None:
-    """Serve one Terraform process until it says so, or is gone."""
-    done = threading.Event()
+    """Say where the provider is, and serve until standard input ends, as it does when its parent is gone."""
+    from tf.gen import tfplugin_pb2_grpc  # noqa: PLC0415 (only in the path of this process)
+
     server = grpc.server(futures.ThreadPoolExecutor(THREADS), options=UNBOUNDED)
     tfplugin_pb2_grpc.add_ProviderServicer_to_server(provider, server)
-    grpc_controller_pb2_grpc.add_GRPCControllerServicer_to_server(_Controller(done), server)
-    grpc_stdio_pb2_grpc.add_GRPCStdioServicer_to_server(_Stdio(), server)
-    with tempfile.TemporaryDirectory() as folder:
-        socket = Path(folder) / "provider.sock"
-        key, certificate = _certificate()
-        pem = certificate.public_bytes(serialization.Encoding.PEM)
-        server.add_secure_port(f"unix://{socket}", grpc.ssl_server_credentials([(key, pem)]))
-        server.start()
-        der = base64.b64encode(certificate.public_bytes(serialization.Encoding.DER)).decode().rstrip("=")
-        print("|".join([CORE_PROTOCOL, PROVIDER_PROTOCOL, "unix", str(socket), "grpc", der]), flush=True)
-        while not done.wait(ORPHAN_CHECK_SECONDS) and os.getppid() != 1:
-            pass
-        server.stop(grace=ORPHAN_CHECK_SECONDS).wait()
+    port = server.add_insecure_port(f"{HOST}:0")
+    server.start()
+    print(json.dumps({PROVIDER: _address(port)}), flush=True)
+    sys.stdin.read()
+    server.stop(None).wait()
+
+
+def _address(port: int) -> dict[str, object]:
+    """Write where we are as go-plugin reads it; to a "test" it sends no order to shut down."""
+    where = {"Network": "tcp", "String": f"{HOST}:{port}"}
+    return {"Protocol": "grpc", "ProtocolVersion": 6, "Pid": os.getpid(), "Test": True, "Addr": where}
 
 
 def main() -> None:
-    """Be the provider that Terraform has started."""
-    serve(Provider(load(Path(os.environ[SCHEMA])), Aws.of_the_environment()))
+    """Be the provider of the schema that is named."""
+    from testkit.provider import Provider  # noqa: PLC0415 (needs the protocol)
 
-
-def _certificate() -> tuple[bytes, x509.Certificate]:
-    """Make a key and a certificate for this one process; Terraform trusts what the first line says."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(minutes=5))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.ExtendedKeyUsage([x509.oid.ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return private, certificate
+    serve(Provider(load(Path(sys.argv[1])), Aws.of_the_environment()))
 
 
 if __name__ == "__main__":

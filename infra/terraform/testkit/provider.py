@@ -84,9 +84,15 @@ class Provider(rpc.ProviderServicer):  # type: ignore[misc]
     def __init__(self, schema: Schema, aws: Aws) -> None:
         self._schema = schema
         self._resources = Resources(schema, aws)
+        self._configured: dict[str, Resources] = {}
+        """By connection: Terraform opens one for each configuration of the provider."""
 
     def GetProviderSchema(self, _request: Any, _context: Any) -> Any:
         """Return the whole schema."""
+        return self._schema_message
+
+    @functools.cached_property
+    def _schema_message(self) -> Any:
         return pb.GetProviderSchema.Response(
             provider=pb.Schema(block=block_message(self._schema.provider)),
             resource_schemas=self._messages(self._schema.resources.items()),
@@ -144,18 +150,19 @@ class Provider(rpc.ProviderServicer):  # type: ignore[misc]
         return pb.UpgradeResourceState.Response(upgraded_state=dynamic(state))
 
     @answering(pb.ConfigureProvider.Response)
-    def ConfigureProvider(self, request: Any, _context: Any) -> Any:
+    def ConfigureProvider(self, request: Any, context: Any) -> Any:
         """Take region and default tags from the provider block."""
-        self._resources.configure(decode(request.config.msgpack, request.config.json))
+        config = decode(request.config.msgpack, request.config.json)
+        self._configured[context.peer()] = self._resources.configured(config)
         return pb.ConfigureProvider.Response()
 
     @answering(pb.PlanResourceChange.Response)
-    def PlanResourceChange(self, request: Any, _context: Any) -> Any:
+    def PlanResourceChange(self, request: Any, context: Any) -> Any:
         """Plan a creation, an update or a replacement."""
         if decode(request.proposed_new_state.msgpack) is None:
             return pb.PlanResourceChange.Response(planned_state=request.proposed_new_state)
         config, prior = decode(request.config.msgpack), decode(request.prior_state.msgpack)
-        plan = self._resources.plan(request.type_name, config, prior)
+        plan = self._configured[context.peer()].plan(request.type_name, config, prior)
         return pb.PlanResourceChange.Response(
             planned_state=dynamic(plan.planned),
             requires_replace=[
@@ -165,12 +172,16 @@ class Provider(rpc.ProviderServicer):  # type: ignore[misc]
         )
 
     @answering(pb.ApplyResourceChange.Response)
-    def ApplyResourceChange(self, request: Any, _context: Any) -> Any:
+    def ApplyResourceChange(self, request: Any, context: Any) -> Any:
         """Create, update or delete; the new state is what was then read."""
         prior, planned = decode(request.prior_state.msgpack), decode(request.planned_state.msgpack)
         # Only now is every value known, such as a policy with the ARN of something that was just made.
         faults = self._resources.faults(request.type_name, decode(request.config.msgpack)) if planned else []
-        applied = Applied(prior) if faults else self._resources.apply(request.type_name, prior, planned)
+        applied = (
+            Applied(prior)
+            if faults
+            else self._configured[context.peer()].apply(request.type_name, prior, planned)
+        )
         faults += [fault_of(request.type_name, applied.error)] if applied.error else []
         return pb.ApplyResourceChange.Response(
             new_state=dynamic(applied.state),
@@ -179,22 +190,24 @@ class Provider(rpc.ProviderServicer):  # type: ignore[misc]
         )
 
     @answering(pb.ReadResource.Response)
-    def ReadResource(self, request: Any, _context: Any) -> Any:
+    def ReadResource(self, request: Any, context: Any) -> Any:
         """Read a resource anew; null when it is gone."""
         state = decode(request.current_state.msgpack)
-        return pb.ReadResource.Response(new_state=dynamic(self._resources.read(request.type_name, state)))
+        return pb.ReadResource.Response(
+            new_state=dynamic(self._configured[context.peer()].read(request.type_name, state))
+        )
 
     @answering(pb.ImportResourceState.Response)
-    def ImportResourceState(self, request: Any, _context: Any) -> Any:
+    def ImportResourceState(self, request: Any, context: Any) -> Any:
         """Begin the state of a resource that is there already."""
-        state = self._resources.imported(request.type_name, request.id)
+        state = self._configured[context.peer()].imported(request.type_name, request.id)
         imported = pb.ImportResourceState.ImportedResource(type_name=request.type_name, state=dynamic(state))
         return pb.ImportResourceState.Response(imported_resources=[imported])
 
     @answering(pb.ReadDataSource.Response)
-    def ReadDataSource(self, request: Any, _context: Any) -> Any:
+    def ReadDataSource(self, request: Any, context: Any) -> Any:
         """Look something up."""
-        found = self._resources.data(request.type_name, decode(request.config.msgpack))
+        found = self._configured[context.peer()].data(request.type_name, decode(request.config.msgpack))
         return pb.ReadDataSource.Response(state=dynamic(found))
 
     def StopProvider(self, _request: Any, _context: Any) -> Any:

@@ -1,6 +1,7 @@
 """What happens to a resource of any kind: plan, apply, read, import, with tags and regions alike."""
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from testkit import planning
@@ -25,15 +26,15 @@ class Applied:
 class Resources:
     """The table of kinds, with a schema to fit and an AWS to call."""
 
-    def __init__(self, schema: Schema, aws: Aws) -> None:
+    def __init__(self, schema: Schema, aws: Aws, default_tags: Mapping[str, str] | None = None) -> None:
         self._schema = schema
         self._aws = aws
-        self._default_tags: dict[str, str] = {}
+        self._default_tags = dict(default_tags or {})
 
-    def configure(self, config: State) -> None:
-        """Take region and default tags from the provider block."""
-        self._aws = self._aws.at(config.get("region") or REGION)
-        self._default_tags = (only(config.get("default_tags")) or {}).get("tags") or {}
+    def configured(self, config: State) -> "Resources":
+        """Return the same with region and default tags of a provider block."""
+        tags = (only(config.get("default_tags")) or {}).get("tags")
+        return Resources(self._schema, self._aws.at(config.get("region") or REGION), tags)
 
     def faults(self, name: str, config: State) -> list[Fault]:
         """Find what AWS would refuse."""

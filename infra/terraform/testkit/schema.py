@@ -9,8 +9,6 @@ from typing import Any, Final
 from testkit.values import State, Unknown
 
 PROVIDER: Final = "registry.terraform.io/hashicorp/aws"
-SCHEMA: Final = "TESTKIT_SCHEMA"
-"""The environment variable that tells the provider where its schema is."""
 
 
 @dataclass(frozen=True, slots=True)

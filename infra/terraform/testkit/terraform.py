@@ -1,19 +1,19 @@
 """Runs the real Terraform on a copy of a configuration, with the testkit as its only provider."""
 
+import functools
 import json
 import os
 import shutil
 import subprocess
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from testkit.aws import ENDPOINTS
-from testkit.backends import ACCOUNT, REGION
 from testkit.fetch import HERE, Fetched
-from testkit.schema import SCHEMA
+from testkit.plugin import REATTACH, serving
 
 RUN_SECONDS: Final = 300
 CHANGES: Final = 2
@@ -43,7 +43,7 @@ def installed() -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """A copy of a configuration with a mirror that holds our provider under the AWS provider's name."""
+    """A copy of a configuration with our provider in the AWS provider's place."""
 
     folder: Path
     """The copy of the module or environment that Terraform runs in."""
@@ -52,10 +52,12 @@ class Workspace:
     def run(self, *arguments: str, allowed: Sequence[int] = (0,)) -> Outcome:
         """Run Terraform; raise TerraformError with what it wrote unless it exits with an allowed code."""
         command = ["terraform", *arguments]
+        # `init` asks no provider that runs for its version: it looks for one that may be installed.
+        hidden = {REATTACH} if arguments[0] == "init" else set()
         done = subprocess.run(
             command,
             cwd=self.folder,
-            env=self.environment,
+            env={name: value for name, value in self.environment.items() if name not in hidden},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -71,10 +73,11 @@ class Workspace:
         return json.loads(self.run(*arguments).output)
 
 
+@contextmanager
 def workspace(
     source: Path, work: Path, fetched: Fetched, endpoints: Mapping[str, str], tree: Path = HERE.parent
-) -> Workspace:
-    """Copy a configuration, with the tree of others if it is part of one, and set up the mirror."""
+) -> Iterator[Workspace]:
+    """Copy a configuration, with the tree of others if it is part of one, and serve the provider to it."""
     source, tree = source.resolve(), tree.resolve()
     root = tree if source.is_relative_to(tree) else source
     copy = work / "tree"
@@ -84,27 +87,21 @@ def workspace(
     folder = copy / source.relative_to(root)
     (folder / "testkit_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
     mirror = work / "mirror"
-    _write_provider(mirror, fetched)
+    _write_provider(mirror, fetched.provider_version)
     settings = work / "terraform.rc"
     settings.write_text(
         f'provider_installation {{\n  filesystem_mirror {{\n    path = "{mirror}"\n  }}\n}}\n'
     )
-    environment = bare_environment()
-    return Workspace(
-        folder,
-        environment
-        | {
-            "TF_CLI_CONFIG_FILE": str(settings),
-            "TF_IN_AUTOMATION": "1",
-            "TF_CLI_ARGS": "-no-color",
-            "CHECKPOINT_DISABLE": "1",
-            "AWS_REGION": REGION,
-            "AWS_ACCESS_KEY_ID": ACCOUNT,
-            "AWS_SECRET_ACCESS_KEY": "testkit",
-            ENDPOINTS: json.dumps(dict(endpoints)),
-            SCHEMA: str(fetched.schema),
-        },
-    )
+    variables = {
+        "TF_CLI_CONFIG_FILE": str(settings),
+        "TF_IN_AUTOMATION": "1",
+        "TF_CLI_ARGS": "-no-color",
+        "CHECKPOINT_DISABLE": "1",
+        "GOGC": "400",  # Terraform ends soon: collecting its garbage was a fifth of its work
+        ENDPOINTS: json.dumps(dict(endpoints)),
+    }
+    with serving(folder, fetched, endpoints) as address:
+        yield Workspace(folder, bare_environment() | variables | {REATTACH: address})
 
 
 def bare_environment() -> dict[str, str]:
@@ -112,17 +109,17 @@ def bare_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "AWS_"))}
 
 
-def _write_provider(mirror: Path, fetched: Fetched) -> None:
-    """Put a starter of `python -m testkit.plugin` where Terraform looks for the AWS provider."""
-    platform = json.loads(subprocess.check_output(["terraform", "version", "-json"], env=bare_environment()))[
-        "platform"
-    ]
-    version = fetched.provider_version
-    folder = mirror / "registry.terraform.io/hashicorp/aws" / version / platform
+def _write_provider(mirror: Path, version: str) -> None:
+    """Put something where Terraform looks for the AWS provider; it is never started."""
+    folder = mirror / "registry.terraform.io/hashicorp/aws" / version / _platform()
     folder.mkdir(parents=True)
-    starter = folder / f"terraform-provider-aws_v{version}_x5"
-    path = os.pathsep.join([str(HERE.parent), str(fetched.protocol)])
-    starter.write_text(
-        f'#!/bin/sh\nexport PYTHONPATH="{path}"\nexec "{sys.executable}" -W error -m testkit.plugin\n'
-    )
-    starter.chmod(0o755)
+    provider = folder / f"terraform-provider-aws_v{version}_x5"
+    provider.write_text("#!/bin/sh\nexit 1\n")
+    provider.chmod(0o755)
+
+
+@functools.cache
+def _platform() -> str:
+    """Return what Terraform calls this machine."""
+    shown = subprocess.check_output(["terraform", "version", "-json"], env=bare_environment())
+    return str(json.loads(shown)["platform"])
