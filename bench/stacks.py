@@ -53,7 +53,7 @@ SQLite's own frames match none: its time belongs to whoever asked."""
 LOOP_LAYER = "server and event loop"
 """For samples without a frame of the layers above: the loop calls, and is called by, all of them."""
 
-_LOOP = re.compile(r"granian|uvloop|/asyncio/|/selectors\.py|/concurrent/")
+_LOOP = re.compile(r"uvloop|/asyncio/|/selectors\.py|/concurrent/")
 _WAITS = re.compile(
     r"epoll_p?wait|^p?poll$|^p?select$|cond_(timed|clock)?wait|sem_(timed|clock)?wait|futex|nanosleep|take_gil"
     r"|acquire_lock|_lock_lock|^syscall$"  # the last: how Rust waits for a futex

@@ -179,9 +179,9 @@ def clock_readers(module: str, tree: ast.Module) -> list[str]:
 
 
 def server_users(module: str, tree: ast.Module) -> list[str]:
-    if module == "entrypoints.http.granian_server":
+    if module.startswith(("entrypoints.http.connection", "adapters.aws_wire.")):
         return []
-    return [f"{module} imports {name}" for name in imported(tree) if layer(name) == "granian"]
+    return [f"{module} imports {name}" for name in imported(tree) if layer(name) == "httptools"]
 
 
 def hidden_imports(module: str, tree: ast.Module) -> list[str]:
@@ -198,7 +198,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     "the domain is pure": impurities,
     "only config reads the environment": environment_readers,
     "only the clock adapter reads the clock": clock_readers,
-    "only one file knows the server": server_users,
+    "only the files of a wire know its parser": server_users,
     "no import is hidden": hidden_imports,
 }
 
@@ -259,8 +259,8 @@ PLANTED: Final = [
     (clock_readers, "application.hold", "now = datetime.now(UTC)"),
     (clock_readers, "entrypoints.http.app", "import datetime as dt\ndt.datetime.now()"),
     (clock_readers, "adapters.sqlite.outbox", "import time\ntime.time()"),
-    (server_users, "entrypoints.processes.serving", "from granian.constants import Interfaces"),
-    (server_users, "bootstrap", "import granian"),
+    (server_users, "entrypoints.processes.serving", "from httptools import HttpRequestParser"),
+    (server_users, "bootstrap", "import httptools"),
     (hidden_imports, "application.hold", "import importlib\nimportlib.import_module('sqlite3')"),
     (hidden_imports, "application.hold", "__import__('sqlite3')"),
     (hidden_imports, "domain.order", "from .values import Money"),
@@ -285,7 +285,7 @@ FINE: Final = [
     (clock_readers, "adapters.system_clock", "datetime.now(UTC)"),
     (clock_readers, "application.hold", "self._clock.now()"),
     (clock_readers, "entrypoints.processes.shutdown", "import time\ntime.monotonic()"),
-    (server_users, "entrypoints.http.granian_server", "import granian"),
+    (server_users, "entrypoints.http.connection", "import httptools"),
 ]
 
 

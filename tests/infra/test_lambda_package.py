@@ -64,7 +64,7 @@ def test_all_may_read_what_is_packed(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["bin/granian", "ours/__pycache__/b.pyc", "x.dist-info/direct_url.json", ".lock"]
+    "name", ["bin/reservation-api", "ours/__pycache__/b.pyc", "x.dist-info/direct_url.json", ".lock"]
 )
 def test_what_belongs_to_the_machine_that_packs_is_left_out(folder: Path, tmp_path: Path, name: str) -> None:
     (folder / name).parent.mkdir(parents=True, exist_ok=True)

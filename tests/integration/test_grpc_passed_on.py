@@ -35,7 +35,7 @@ from reservation_api.application.use_cases import UseCases
 from reservation_api.domain.errors import InventoryUnavailableError
 from reservation_api.domain.values import EventId, PaymentIntentId, ReservationId
 from reservation_api.entrypoints.grpc.inventory_methods import inventory_handler
-from reservation_api.entrypoints.http.granian_server import HttpServer
+from reservation_api.entrypoints.http.server import HttpServer
 from reservation_api.ports.clock import Clock
 from reservation_api.ports.inventory import Inventory
 from reservation_api.ports.request_context import RequestContext, Trace

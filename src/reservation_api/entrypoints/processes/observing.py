@@ -9,8 +9,8 @@ from typing import Any
 from reservation_api.application.health import Readiness
 from reservation_api.bootstrap import Service
 from reservation_api.config.tree import OtlpConfig
-from reservation_api.entrypoints.http.granian_server import HttpServer
 from reservation_api.entrypoints.http.management import ManagementApi
+from reservation_api.entrypoints.http.server import HttpServer
 from reservation_api.entrypoints.processes.port import PortUnavailableError
 from reservation_api.entrypoints.processes.shutdown import Shutdown
 from reservation_api.entrypoints.workers.loops import Work, pause_until, run_loop

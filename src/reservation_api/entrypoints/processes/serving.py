@@ -20,7 +20,7 @@ from reservation_api.entrypoints.grpc.reservation_server import (
     ServerTls,
 )
 from reservation_api.entrypoints.http.app import Api
-from reservation_api.entrypoints.http.granian_server import HttpServer
+from reservation_api.entrypoints.http.server import HttpServer
 from reservation_api.entrypoints.processes.lifeline import watch_lifeline
 from reservation_api.entrypoints.processes.observing import management, telemetry
 from reservation_api.entrypoints.processes.port import PortUnavailableError, why_grpc_does_not_listen

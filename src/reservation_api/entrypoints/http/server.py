@@ -1,0 +1,127 @@
+"""The HTTP server: a port, its connections, and an end that loses no request.
+
+HTTP/1.1 and 1.0, without TLS: balancers speak that to us, and each protocol more is one to guard.
+"""
+
+import asyncio
+import resource
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from time import monotonic
+from typing import Final
+
+from reservation_api.entrypoints.http.connection import Connection
+from reservation_api.entrypoints.http.request import Request, Response
+
+BACKLOG: Final = 1024
+MAX_CONNECTIONS: Final = 8192
+"""Idle ones too. Above: a new one is closed at once, and the balancer takes another process."""
+RESERVED_FILES: Final = 128
+"""Descriptors left for the store, the peers and the log, whatever the number of connections."""
+SWEEP_SECONDS: Final = 1.0
+QUIET_SECONDS: Final = 1.0
+"""After so long without a request in flight, what is still connected has nothing to finish."""
+LOOK_SECONDS: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLimits:
+    """How long a client may take."""
+
+    header_read_seconds: float = 75
+    """For a request's headers, and between two requests: longer than the 60 s for which a balancer keeps
+    a connection idle, or it would now and then send a request into one that is just being closed."""
+    body_read_seconds: float = 10
+    max_connections: int = MAX_CONNECTIONS
+    """And no more than there are descriptors for."""
+
+
+class HttpServer:
+    """Serves an Api on a port, which several processes may share (SO_REUSEPORT)."""
+
+    def __init__(
+        self,
+        api: Callable[[Request], Awaitable[Response]],
+        host: str,
+        port: int,
+        limits: ServerLimits | None = None,
+    ) -> None:
+        self.in_flight = 0
+        """How many requests have come in and are not answered."""
+        self.is_stopping = False
+        self._api = api
+        self._host = host
+        self._port = port
+        self._limits = limits or ServerLimits()
+        self._max_connections = _room(self._limits.max_connections)
+        self._connections: set[Connection] = set()
+        self._listening: asyncio.Server | None = None
+        self._stopped = asyncio.Event()
+        self._sweeper: asyncio.TimerHandle | None = None
+
+    async def start(self) -> None:
+        """Listen; raises OSError if the address can not be had."""
+        loop = asyncio.get_running_loop()
+        try:
+            self._listening = await loop.create_server(
+                self._connection, self._host, self._port, backlog=BACKLOG, reuse_port=True
+            )
+        except OSError as error:
+            raise OSError(f"can not listen on {self._host} port {self._port}: {error}") from error
+        self._sweep()
+
+    async def wait_stopped(self) -> None:
+        """Return when the server has ended, by `stop`; at once if it never began."""
+        if self._listening is not None:
+            await self._stopped.wait()
+
+    async def stop(self) -> None:
+        """Accept no more connections, let the requests in flight finish, and close; may be repeated."""
+        if self._listening is None or self._stopped.is_set():
+            return
+        self.is_stopping = True
+        self._listening.close()
+        for connection in list(self._connections):
+            connection.close_if_idle()
+        await self._wait_until_quiet()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        self._stopped.set()
+
+    async def _wait_until_quiet(self) -> None:
+        """Wait for the connections, but not for a client that does not read its answer to the end."""
+        quiet_seconds = 0.0
+        while self._connections and quiet_seconds < QUIET_SECONDS:
+            await asyncio.sleep(LOOK_SECONDS)
+            quiet_seconds = 0.0 if self.in_flight else quiet_seconds + LOOK_SECONDS
+
+    def opened(self, connection: Connection) -> bool:
+        """Count a connection in; False if there are too many, or no more are taken."""
+        if self.is_stopping or len(self._connections) >= self._max_connections:
+            return False
+        self._connections.add(connection)
+        return True
+
+    def closed(self, connection: Connection) -> None:
+        """Count a connection out."""
+        self._connections.discard(connection)
+
+    def _connection(self) -> Connection:
+        return Connection(self._api, self)
+
+    def _sweep(self) -> None:
+        """End what takes too long, now and again and again; a timer for each request would cost more."""
+        now = monotonic()
+        idle_since = now - self._limits.header_read_seconds
+        reading_since = now - self._limits.body_read_seconds
+        for connection in list(self._connections):
+            connection.sweep(now, idle_since, reading_since)
+        shortest = min(SWEEP_SECONDS, self._limits.body_read_seconds, self._limits.header_read_seconds)
+        self._sweeper = asyncio.get_running_loop().call_later(shortest, self._sweep)
+
+
+def _room(max_connections: int) -> int:
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        return max_connections
+    return max(1, min(max_connections, files - RESERVED_FILES))
