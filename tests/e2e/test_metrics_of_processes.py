@@ -64,8 +64,8 @@ def test_any_child_answers_for_all_and_no_counter_falls_when_one_is_killed() -> 
     with running(FLEET) as server:
         bearer = server.bearer("alice", OPS)
         look_at_orders(server, 30, bearer)
-        wait_until(lambda: total(scrape(server.url, bearer), "HTTPRequests_total") == 30)
-        shown = [total(scrape(server.url, bearer), "HTTPRequests_total") for _ in range(10)]
+        wait_until(lambda: total(scrape(server.url, bearer), "http_requests_total") == 30)
+        shown = [total(scrape(server.url, bearer), "http_requests_total") for _ in range(10)]
         assert shown == [30] * 10
 
         victim = children_of(server.pid)[0]
@@ -74,10 +74,10 @@ def test_any_child_answers_for_all_and_no_counter_falls_when_one_is_killed() -> 
         wait_until(lambda: [line["message"] for line in server.logs()].count("ready") == 3)
 
         after = [scrape(server.url, bearer) for _ in range(10)]
-        assert {total(samples, "HTTPRequests_total") for samples in after} == {30}
-        assert {total(s, "APILatency_count", endpoint="GET /v1/orders") for s in after} == {30}
+        assert {total(samples, "http_requests_total") for samples in after} == {30}
+        assert {total(s, "api_latency_seconds_count", endpoint="GET /v1/orders") for s in after} == {30}
         look_at_orders(server, 10, bearer)
-        wait_until(lambda: total(scrape(server.url, bearer), "HTTPRequests_total") == 40)
+        wait_until(lambda: total(scrape(server.url, bearer), "http_requests_total") == 40)
         assert server.stop() == 0
 
 
@@ -114,7 +114,7 @@ def test_a_port_of_its_own_needs_no_token_and_leaves_health_alone_to_http() -> N
         bearer = server.bearer("alice", OPS)
         management = f"http://{HOST}:{port}"
         look_at_orders(server, 5, bearer)
-        wait_until(lambda: total(scrape(management), "HTTPRequests_total") == 5)
+        wait_until(lambda: total(scrape(management), "http_requests_total") == 5)
         for path in ("health", "health/readiness", "info", "metrics", "metrics/APILatency"):
             assert status_of(f"{management}/actuator/{path}") == 200, path
         details = httpx.get(f"{management}/actuator/health", trust_env=False).json()["components"]["store"]
@@ -132,7 +132,7 @@ def test_a_worker_is_a_target_of_its_own_if_it_has_a_port() -> None:
     with running(["worker"], {"APP_MANAGEMENT_PORT": str(port)}) as worker:
         management = f"http://{HOST}:{port}"
         wait_until(lambda: status_of(management + READINESS) == 200)
-        wait_until(lambda: ("OutboxOldestPendingAge", frozenset()) in scrape(management))
+        wait_until(lambda: ("outbox_oldest_pending_age_seconds", frozenset()) in scrape(management))
         assert worker.stop() == 0
 
 

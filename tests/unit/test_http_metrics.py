@@ -88,11 +88,13 @@ async def test_prometheus_can_read_it_all(client: Client) -> None:
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     families = {family.name: family for family in text_string_to_metric_families(answer.body.decode())}
     held = [
-        sample for sample in families["ReservationStatusCount"].samples if sample.labels == {"status": "HOLD"}
+        sample
+        for sample in families["reservation_status_count"].samples
+        if sample.labels == {"status": "HOLD"}
     ]
     assert [sample.value for sample in held if sample.name.endswith("_total")] == [1]
-    bounds = {sample.labels.get("le") for sample in families["APILatency"].samples}
-    assert "120.0" in bounds
+    bounds = {sample.labels.get("le") for sample in families["api_latency_seconds"].samples}
+    assert "0.12" in bounds
 
 
 async def number(client: Client, name: str) -> float:

@@ -84,7 +84,7 @@ def test_whoever_is_asked_answers_for_all(tmp_path: Path) -> None:
     second.share()
     assert value(first, "HTTPRequests") == 7
     assert value(second, "HTTPRequests") == 7
-    assert b"HTTPRequests_total 7.0" in first.exposition()
+    assert b"http_requests_total 7.0" in first.exposition()
     assert "HTTPRequests" in first.names()
 
 

@@ -117,6 +117,19 @@ async def test_a_worker_measures_how_long_the_oldest_row_waits(service: Service,
     assert service.metrics.gauge(names.OUTBOX_OLDEST_PENDING_AGE).value == 0
 
 
+async def test_a_worker_counts_rows_that_were_given_up(service: Service) -> None:
+    await load_event(service.database, demo_plan())
+    await hold(service, "k1")
+    (measure,) = [work for work in works_of(service) if work.name == "measure of the outbox"]
+    await measure.run_once()
+    assert service.metrics.gauge(names.OUTBOX_FAILED).value == 0
+
+    (row,) = await service.outbox.list(OutboxStatus.PENDING, 10)
+    assert await service.outbox.update(row, replace(row, status=OutboxStatus.FAILED, attempts=10))
+    await measure.run_once()
+    assert service.metrics.gauge(names.OUTBOX_FAILED).value == 1
+
+
 async def test_a_process_that_does_not_look_at_the_outbox_says_nothing_of_its_age(service: Service) -> None:
     """The alarm goes off when nobody reports: a server that reports nothing waits would keep it quiet."""
     assert names.OUTBOX_OLDEST_PENDING_AGE.name not in service.metrics.names()

@@ -13,7 +13,7 @@ from reservation_api.domain.values import to_iso
 from reservation_api.ports.outbox import Outbox, OutboxStatus
 
 MAX_COUNTED_FAILURES = 100
-"""Health counts FAILED rows no further: whoever is called needs no more exact number."""
+"""FAILED rows are counted no further: whoever is called needs no more exact number."""
 REMEMBERED_SECONDS = 2.0
 """Anybody may ask for health, at any rate; what asks a shared service is asked no more often than this."""
 

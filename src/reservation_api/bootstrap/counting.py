@@ -109,6 +109,7 @@ def counting_deliveries(deliver: Carry, metrics: Metrics) -> Carry:
 def watch_client(metrics: Metrics, peer: str, client: AwsClient) -> None:
     """Show how an AWS client stands."""
     metrics.watch(names.CALL_RETRIES, (peer,), lambda: client.metrics().retries)
+    metrics.watch(names.CALLS_THROTTLED, (peer,), lambda: client.metrics().throttles)
     metrics.watch(names.CALLS_WAITING, (peer,), lambda: client.metrics().calls_waiting)
 
 

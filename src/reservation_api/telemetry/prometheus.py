@@ -15,11 +15,13 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 
 from reservation_api.telemetry.instruments import BUCKETS_MILLISECONDS
-from reservation_api.telemetry.names import Kind
+from reservation_api.telemetry.names import METRICS, Kind
 from reservation_api.telemetry.readings import FamilyReading
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
-_BOUNDS: Final = (*(str(bound) for bound in BUCKETS_MILLISECONDS), "+Inf")
+_NAMES: Final = {metric.name: metric.prometheus for metric in METRICS}
+_IN_MILLISECONDS: Final = frozenset(metric.name for metric in METRICS if metric.unit == "ms")
+_BOUNDS: Final = (*(str(bound / 1000) for bound in BUCKETS_MILLISECONDS), "+Inf")
 _PEAKS: Final = frozenset({"process_start_time_seconds", "process_max_fds"})
 """What several processes have in common; of the rest of their gauges, the sum says something."""
 
@@ -54,13 +56,14 @@ class _Ready(Collector):
 
 
 def _family(family: FamilyReading) -> Metric:
-    named = (family.name, family.description)
+    named = (_NAMES.get(family.name, family.name), family.description)
+    scale = 0.001 if family.name in _IN_MILLISECONDS else 1.0  # seconds are Prometheus' own unit
     match family.kind:
         case Kind.HISTOGRAM:
             histogram = HistogramMetricFamily(*named, labels=family.labels)
             for labels, (_, total, *counts) in family.series:
                 cumulative = list(zip(_BOUNDS, accumulate(counts), strict=True))
-                histogram.add_metric(labels, cumulative, sum_value=total)
+                histogram.add_metric(labels, cumulative, sum_value=total * scale)
             return histogram
         case Kind.COUNTER:
             counter = CounterMetricFamily(*named, labels=family.labels)
@@ -70,7 +73,7 @@ def _family(family: FamilyReading) -> Metric:
         case Kind.GAUGE | Kind.PEAK:
             gauge = GaugeMetricFamily(*named, labels=family.labels)
             for labels, (value,) in family.series:
-                gauge.add_metric(labels, value)
+                gauge.add_metric(labels, value * scale)
             return gauge
 
 

@@ -119,7 +119,7 @@ locals {
 
 resource "aws_cloudwatch_metric_alarm" "high_error_rate" {
   alarm_name          = "${local.prefix}-high-error-rate"
-  alarm_description   = "More than ${var.thresholds.error_rate_percent} % of requests were answered with 5xx, for ten minutes."
+  alarm_description   = "More than ${var.thresholds.error_rate_percent} % of requests were answered with 5xx, for ten minutes. Runbook: ${var.runbooks_url}/high-error-rate.md"
   comparison_operator = "GreaterThanThreshold"
   threshold           = var.thresholds.error_rate_percent
   evaluation_periods  = 2
@@ -159,7 +159,7 @@ resource "aws_cloudwatch_metric_alarm" "high_error_rate" {
 
 resource "aws_cloudwatch_metric_alarm" "high_latency" {
   alarm_name          = "${local.prefix}-high-latency"
-  alarm_description   = "P95 of all requests was above ${var.thresholds.p95_latency_milliseconds} ms for fifteen minutes."
+  alarm_description   = "P95 of all requests was above ${var.thresholds.p95_latency_milliseconds} ms for fifteen minutes. Runbook: ${var.runbooks_url}/high-latency.md"
   comparison_operator = "GreaterThanThreshold"
   threshold           = var.thresholds.p95_latency_milliseconds
   evaluation_periods  = 3
@@ -196,7 +196,7 @@ resource "aws_cloudwatch_metric_alarm" "throttling" {
   for_each = local.throttles
 
   alarm_name          = "${local.prefix}-dynamodb-throttling-${each.key}"
-  alarm_description   = "DynamoDB throttled reads or writes of ${var.tables[each.key].name} or its indexes."
+  alarm_description   = "DynamoDB throttled reads or writes of ${var.tables[each.key].name} or its indexes. Runbook: ${var.runbooks_url}/dynamodb-throttling.md"
   comparison_operator = "GreaterThanThreshold"
   threshold           = var.thresholds.throttle_events
   evaluation_periods  = 1
@@ -237,7 +237,7 @@ resource "aws_cloudwatch_metric_alarm" "throttling" {
 
 resource "aws_cloudwatch_composite_alarm" "throttling" {
   alarm_name        = "${local.prefix}-dynamodb-throttling"
-  alarm_description = "DynamoDB throttled reads or writes within five minutes. Which table: the alarms that this one is made of."
+  alarm_description = "DynamoDB throttled reads or writes within five minutes. Which table: the alarms that this one is made of. Runbook: ${var.runbooks_url}/dynamodb-throttling.md"
   alarm_rule        = join(" OR ", [for alarm in aws_cloudwatch_metric_alarm.throttling : "ALARM(\"${alarm.alarm_name}\")"])
   alarm_actions     = [aws_sns_topic.alarms.arn]
   ok_actions        = [aws_sns_topic.alarms.arn]
@@ -299,7 +299,7 @@ resource "aws_cloudwatch_metric_alarm" "waiting" {
   for_each = local.waiting
 
   alarm_name          = "${local.prefix}-${each.key}"
-  alarm_description   = each.value.description
+  alarm_description   = "${each.value.description} Runbook: ${var.runbooks_url}/${each.key}.md"
   comparison_operator = "GreaterThanThreshold"
   threshold           = each.value.threshold
   evaluation_periods  = each.value.minutes
@@ -318,7 +318,7 @@ resource "aws_cloudwatch_metric_alarm" "undelivered" {
   for_each = local.undelivered
 
   alarm_name          = "${local.prefix}-${each.key}"
-  alarm_description   = each.value.description
+  alarm_description   = "${each.value.description} Runbook: ${var.runbooks_url}/${each.key}.md"
   comparison_operator = "GreaterThanThreshold"
   threshold           = 0
   evaluation_periods  = 1

@@ -75,6 +75,12 @@ variable "subscriptions" {
   }
 }
 
+variable "runbooks_url" {
+  description = "Where the pages of docs/runbooks are read; what an alarm says ends with its page."
+  type        = string
+  default     = "docs/runbooks"
+}
+
 variable "topic_kms_key_arn" {
   description = "A customer key for the alarms' topic. Null: none, because CloudWatch may not use alias/aws/sns, and a topic encrypted with it loses every alarm in silence."
   type        = string

@@ -53,6 +53,9 @@ _MENDS: Final = 2
 _SAYS_NOTHING: Final = (AwsThrottledError, AwsNotSentError, SignatureRefusedError)
 """Of what became of earlier tries."""
 
+_THROTTLED_ITEM: Final = frozenset({"ThrottlingError", "ProvisionedThroughputExceeded"})
+"""Codes in the reasons of a TransactionCanceledException."""
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -115,6 +118,7 @@ class AwsClient:
         self._clock_is_behind_seconds = 0.0
         self._in_flight = 0
         self._retries = 0
+        self._throttles = 0
 
     async def call(self, operation: str, request: Mapping[str, Any], *, repeatable: bool) -> Any:
         """Make one call and return the decoded answer; cancelling it closes its connection.
@@ -136,6 +140,7 @@ class AwsClient:
             calls_in_flight=self._in_flight,
             calls_waiting=self._pool.waiting,
             retries=self._retries,
+            throttles=self._throttles,
             connections_open=self._pool.open,
             connections_opened=self._pool.opened,
         )
@@ -151,6 +156,7 @@ class AwsClient:
             try:
                 return await self._try_signed(call)
             except AwsCallError as error:
+                self._throttles += _is_throttled(error)
                 call.may_be_done |= isinstance(error, AwsOutcomeUnknownError)
                 pause_seconds = self._pause_seconds(tries)
                 if not self._may_try_again(call, error, tries, pause_seconds):
@@ -236,6 +242,14 @@ class AwsClient:
             return False
         self._clock_is_behind_seconds = error.service_time - self._clock.now().timestamp()
         return True
+
+
+def _is_throttled(error: AwsCallError) -> bool:
+    """Tell whether the service asked for less: of the call, or of an item of a cancelled transaction."""
+    if isinstance(error, AwsThrottledError):
+        return True
+    reasons = error.body.get("CancellationReasons") or () if isinstance(error, AwsRefusedError) else ()
+    return any(reason.get("Code") in _THROTTLED_ITEM for reason in reasons)
 
 
 def _outcome(error: AwsCallError) -> AttemptOutcome:

@@ -29,6 +29,8 @@ class AwsWireMetrics:
     calls_waiting: int
     """For a connection."""
     retries: int
+    throttles: int
+    """Tries that the service asked to make later, those of a transaction's single items included."""
     connections_open: int
     connections_opened: int
     """Counted."""

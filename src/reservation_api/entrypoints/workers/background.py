@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from reservation_api.application import expire, relay
-from reservation_api.bootstrap import PURGE_BATCH_SIZE, Purge, Service
+from reservation_api.bootstrap import MAX_COUNTED_FAILURES, PURGE_BATCH_SIZE, Purge, Service
 from reservation_api.entrypoints.workers.loops import Pause, Work, run_loop
 from reservation_api.ports.clock import Clock
 from reservation_api.ports.outbox import Outbox, OutboxStatus, OutboxType
@@ -29,7 +29,8 @@ def works_of(service: Service) -> Iterator[Work]:
         run_once = partial(service.relay.run_once, kind)
         yield Work(f"relay of {kind.value}", run_once, relay.BATCH_SIZE, RELAY_PAUSE_SECONDS)
     oldest = service.metrics.gauge(names.OUTBOX_OLDEST_PENDING_AGE)
-    measure = partial(_measure, service.outbox, service.clock, oldest)
+    failed = service.metrics.gauge(names.OUTBOX_FAILED)
+    measure = partial(_measure, service.outbox, service.clock, oldest, failed)
     yield Work("measure of the outbox", measure, 1, MEASURE_PAUSE_SECONDS)
     for name, purge in service.purges.items():
         run_once = partial(_purge, purge, service.clock)
@@ -43,10 +44,11 @@ async def run_background(service: Service, stopping: asyncio.Event, pause: Pause
             group.create_task(run_loop(work, stopping, pause), name=work.name)
 
 
-async def _measure(outbox: Outbox, clock: Clock, oldest: Gauge) -> int:
-    """Set how long the oldest row waits; what could not be looked at stays as it was seen last."""
+async def _measure(outbox: Outbox, clock: Clock, oldest: Gauge, failed: Gauge) -> int:
+    """Set how long the oldest row waits, and how many were given up; what can not be seen stays as it was."""
     rows = await outbox.list(OutboxStatus.PENDING, 1)
     oldest.set(max(0.0, (clock.now() - rows[0].created_at).total_seconds()) if rows else 0.0)
+    failed.set(len(await outbox.list(OutboxStatus.FAILED, MAX_COUNTED_FAILURES)))
     return 0
 
 

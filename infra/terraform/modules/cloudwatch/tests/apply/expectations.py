@@ -19,6 +19,9 @@ assert set(OUTPUTS["alarm_names"]) | PARTS == set(alarms)
 for name, alarm in alarms.items():
     told = [] if name in PARTS else [OUTPUTS["topic_arn"]]
     assert (alarm["AlarmActions"], alarm["OKActions"]) == (told, told), name
+    page = name.removeprefix("demo-reservation-")
+    page = "dynamodb-throttling" if name in PARTS else page
+    assert alarm["AlarmDescription"].endswith(f" Runbook: docs/runbooks/{page}.md"), name
 
 latency = alarms["demo-reservation-high-latency"]
 assert (latency["MetricName"], latency["ExtendedStatistic"]) == ("APILatency", "p95")
