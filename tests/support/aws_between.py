@@ -44,7 +44,8 @@ class Call:
     request: Mapping[str, Any]
 
 
-Answer = Callable[[Mapping[str, Any]], Reply]
+Answer = Callable[[Mapping[str, Any]], Reply | None]
+"""None: ask upstream after all."""
 
 
 @dataclass
@@ -66,6 +67,10 @@ class AwsBetween:
     def answers_always(self, operation: str, reply: Reply | Answer) -> None:
         """Answer every call so, or by what is in it."""
         self.replies[operation] = reply if callable(reply) else lambda _: reply
+
+    def answers_no_more(self, operation: str) -> None:
+        """Pass every call on, as before."""
+        self.replies.pop(operation, None)
 
     def loses_answers(self, operation: str) -> None:
         """Pass calls on, and cut the connection instead of answering."""

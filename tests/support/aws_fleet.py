@@ -50,10 +50,11 @@ class Member:
 
     def __init__(self, stack: ExitStack, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
         self.port = free_port()
+        self.management_port = free_port()
         self.lives: list[Running] = []
         self._stack = stack
         self._arguments = arguments
-        self._environment = environment
+        self._environment = {**environment, "APP_MANAGEMENT_PORT": str(self.management_port)}
 
     @property
     def process(self) -> Running:

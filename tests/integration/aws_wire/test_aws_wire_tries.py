@@ -62,6 +62,20 @@ async def test_what_was_not_done_twice_is_tried_again_whatever_the_call(
     assert (budget.calls, budget.spent) == (1, 2)
 
 
+async def test_what_the_service_asks_to_make_later_is_counted_items_of_a_transaction_included() -> None:
+    def cancelled(*codes: str) -> bytes:
+        reasons = [{"Code": code} for code in codes]
+        return reply({"__type": "TransactionCanceledException", "CancellationReasons": reasons}, status=400)
+
+    answers = (THROTTLED, FINE, cancelled("None", "ThrottlingError"), cancelled("ConditionalCheckFailed"))
+    async with serving(answering(*answers)) as service, calling(service) as client:
+        await put(client)
+        for _ in range(2):
+            with pytest.raises(AwsRefusedError):
+                await put(client)
+        assert client.metrics().throttles == 2
+
+
 async def test_an_unknown_outcome_is_tried_again_only_if_the_call_may_be_repeated() -> None:
     async with serving(answering(BROKEN, FINE)) as service, calling(service) as client:
         with pytest.raises(AwsOutcomeUnknownError, match="InternalServerError"):
