@@ -4,12 +4,18 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 import pytest
+from click.testing import CliRunner
 from tests.support.terraform_plans import PROD, PROD_VALUES, TERRAFORM, plan, planning
 
+from reservation_api.application.capacity.charges import Mix
+from reservation_api.application.capacity.lines import Question
+from reservation_api.application.capacity.tables import INDEXES_BY_STATUS, shards, units, warm
+from reservation_api.application.capacity.tariff import default_tariff, measured_cpu
+from reservation_api.bootstrap.rehearsal import charges_of
 from reservation_api.entrypoints.cli import main
 from testkit.fetch import Fetched
 from testkit.terraform import HOW_TO_GET_IT, Workspace, installed
@@ -20,8 +26,6 @@ PAGES: Final = [TERRAFORM / "README.md", *sorted((ROOT / "docs/runbooks").glob("
 TIMES: Final = " \N{MULTIPLICATION SIGN} "
 SUM: Final = re.compile(rf"(\d[\d.]*(?:{TIMES}\d[\d.]*)+) = (\d[\d.]*)")
 PEAK: Final = 30_000
-HOLD_SHARE: Final = 0.15
-"""Of the default mix: what the README calls a reservation."""
 CENT: Final = 0.005
 
 needs_terraform = pytest.mark.skipif(installed() is None, reason=HOW_TO_GET_IT)
@@ -31,13 +35,6 @@ def phases() -> list[set[str]]:
     """Return the modules that each `terraform apply` names, in the order of the page."""
     commands = re.findall(r"^ {4}terraform apply(.*)$", README, re.MULTILINE)
     return [set(re.findall(r"-target=module\.(\w+)", command)) for command in commands]
-
-
-def sections(text: str) -> tuple[str, str]:
-    """Return the costs of a million reservations, and what runs always."""
-    costs = text.partition("## What a million reservations cost")[2]
-    million, _, always = costs.partition("What runs always")
-    return million, always
 
 
 def test_every_product_is_right() -> None:
@@ -50,27 +47,64 @@ def test_every_product_is_right() -> None:
         assert abs(exact - float(product)) <= CENT, f"{factors} is {exact}"
 
 
-def test_the_sum_of_a_million_reservations_is_right() -> None:
-    million, _ = sections(README)
-    total = re.search(r"\*\*together\*\*.*\*\*\$([\d.]+)\*\*", million)
-    assert total is not None
-    assert round(sum(float(product) for _, product in SUM.findall(million)), 2) == float(total[1])
+def test_a_million_reservations_cost_what_the_plan_says() -> None:
+    table = CliRunner().invoke(main, ["plan-capacity", "--markdown"]).output
+    assert f"<!-- costs -->\n{table}<!-- /costs -->" in README
+
+
+def test_what_runs_always_is_reckoned_with_the_prices_of_the_plan() -> None:
+    always = README.partition("What runs always")[2]
+    prices = default_tariff().prices
+    for what, price in (
+        ("API:", prices.vcpu),
+        ("their memory, 8 GB", prices.memory),
+        ("workers:", prices.vcpu),
+        ("their memory, 2 GB", prices.memory),
+        ("endpoints:", prices.endpoint),
+        ("balancer", prices.balancer),
+        ("alarms:", prices.alarm_metric),
+        ("metrics of the service:", prices.custom_metric),
+    ):
+        row = re.search(rf"^\| {what}[^|]*\|([^|=]*)=", always, re.MULTILINE)
+        assert row is not None, what
+        assert float(row[1].split(TIMES)[-1]) == price.dollars, what
 
 
 @needs_terraform
 @pytest.mark.timeout(300)
-def test_its_units_are_those_that_the_tables_are_planned_for(
-    schema_and_protocol: Fetched, tmp_path: Path
+@pytest.mark.parametrize("seats", [2, 10])
+def test_tables_are_planned_and_warmed_as_the_plan_says(
+    seats: int, schema_and_protocol: Fetched, tmp_path: Path
 ) -> None:
-    values = {"planned_requests_per_second": PEAK, "table_quota": {"write_units": 100_000}}
+    values = {
+        "planned_requests_per_second": PEAK,
+        "seats_per_reservation": seats,
+        "table_quota": {"write_units": 200_000},
+    }
     with planning(TERRAFORM / "modules" / "dynamodb", tmp_path, schema_and_protocol) as place:
-        shown = plan(place, values)
-    units = shown["planned_values"]["outputs"]["planned_units"]["value"].values()
-    for kind, title in (("write", "writes of tables"), ("read", "reads")):
-        stated = re.search(rf"^\| {title}[^|]*\| ([\d.]+) million", README, re.MULTILINE)
-        assert stated is not None
-        a_hold = sum(each[kind] for each in units) / (PEAK * HOLD_SHARE)
-        assert round(a_hold, len(stated[1].partition(".")[2])) == float(stated[1]), kind
+        shown = plan(place, values)["planned_values"]
+    question = Question(PEAK, Mix(), charges_of(seats), measured_cpu(), default_tariff())
+    reads, writes = units(question, "read"), units(question, "write")
+    planned = shown["outputs"]["planned_units"]["value"]
+    assert planned.keys() == {*reads, *writes}
+    for name, of_name in planned.items():
+        assert of_name["write"] == writes.get(name, (0, ""))[0], name
+        assert of_name["read"] == reads.get(name, (0, ""))[0], name
+    assert shown["outputs"]["status_shards"]["value"] == max(shards(question, i) for i in INDEXES_BY_STATUS)
+    assert dict(_warmed(shown["root_module"]["resources"])) == warm(question)
+
+
+def _warmed(resources: list[dict[str, Any]]) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Yield each table and index of a plan that is warmed, with its read and write units."""
+    for resource in resources:
+        if resource["type"] == "aws_dynamodb_table":
+            values = resource["values"]
+            for name, of_name in (
+                (resource["index"], values),
+                *((index["name"], index) for index in values["global_secondary_index"]),
+            ):
+                for warmed in of_name["warm_throughput"]:
+                    yield name, (warmed["read_units_per_second"], warmed["write_units_per_second"])
 
 
 @pytest.fixture(scope="module")

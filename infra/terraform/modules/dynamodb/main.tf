@@ -48,89 +48,39 @@ locals {
   # One partition takes so many write units, whatever the table is warmed to.
   partition_write_units = 1000
 
-  # DynamoDB writes each item of a transaction twice, to prepare and to commit.
-  transactional = 2
+  # A key that is planned full throttles: hashes fill the shards unevenly.
+  shard_fill_percent = 80
 
-  # A list is answered by a page of the index and the page's rows; 20 unless the caller asks otherwise.
-  page = 20
+  # Units of a thousand requests of each kind: `reservation-api plan-capacity --units` finds them by making the requests,
+  # and a test of the service fails while this file says otherwise.
+  units = jsondecode(file("${path.module}/units.json"))[tostring(var.seats_per_reservation)]
 
   rate = { for request, share in merge(var.request_mix, {
     # What is neither confirmed nor cancelled expires, a minute after the peak began, at the same rate.
     expire = var.request_mix.hold - var.request_mix.confirm - var.request_mix.cancel
   }) : request => coalesce(var.planned_requests_per_second, 0) * share / 100 }
 
-  # How often an item is written by each request: in transactions, and alone.
-  item_writes = {
-    reservations = {
-      transactional = { hold = 1, confirm = 2, cancel = 1, extend = 1, expire = 1 } # confirm: intent, and outcome
-      alone         = {}
-    }
-    orders = {
-      transactional = { confirm = 2 } # the order, and the guard of its payment
-      alone         = {}
-    }
-    idempotency = {
-      transactional = { hold = 1, confirm = 2, cancel = 1, extend = 1 }
-      alone         = {}
-    }
-    outbox = {
-      # An event each, with a release when seats go back; confirm's recovery row comes and goes in transactions. The relay
-      # then deletes row by row.
-      transactional = { hold = 1, confirm = 3, cancel = 2, expire = 2 }
-      alone         = { hold = 1, confirm = 1, cancel = 2, expire = 2 }
-    }
-  }
-
-  # How often an index entry is written: a changed key is two writes, and what is not projected is none.
-  entry_writes = {
-    user-status-index       = { hold = 1, confirm = 2, cancel = 2, expire = 2 }
-    status-created-index    = { hold = 1, confirm = 3, cancel = 2, expire = 2, extend = 1 }
-    user-created-index      = { confirm = 1 }
-    event-created-index     = { confirm = 1 }
-    status-created_at-index = { hold = 2, confirm = 4, cancel = 4, expire = 4 }
-  }
-
-  # Of those, how many fall on the one key of its index that everything passes: HOLD, and PENDING.
-  hottest_key_writes = {
-    status-created-index    = { hold = 1, confirm = 2, cancel = 1, expire = 1, extend = 1 }
-    status-created_at-index = { hold = 2, confirm = 4, cancel = 4, expire = 4 }
-  }
-
-  # Units read by each request. A command reads its reservation; a refusal looks for the record of its key first.
-  item_reads = {
-    reservations = { confirm = 1, cancel = 1, extend = 1, expire = 1, get = 1, list = local.page }
-    orders       = {}
-    idempotency  = { refused_hold = 1 }
-    outbox       = {}
-  }
-  entry_reads = { user-status-index = { list = 1 } }
-
-  table_units = { for table, _ in local.tables : table => {
-    read = ceil(sum(concat([0], [for request, units in local.item_reads[table] : units * local.rate[request]])))
-    write = ceil(var.item_kilobytes[table] * sum(concat(
-      [0],
-      [for request, writes in local.item_writes[table].transactional : writes * local.transactional * local.rate[request]],
-      [for request, writes in local.item_writes[table].alone : writes * local.rate[request]],
-    )))
-  } }
-
-  index_units = { for index, writes in local.entry_writes : index => {
-    read  = ceil(sum(concat([0], [for request, units in lookup(local.entry_reads, index, {}) : units * local.rate[request]])))
-    write = ceil(sum([for request, count in writes : count * local.rate[request]]))
+  planned = { for name in concat(keys(local.tables), flatten([for table in local.tables : keys(table.indexes)])) : name => {
+    for kind in ["read", "write"] : kind => ceil(sum([
+      for request, units in local.units : lookup(units[kind], name, 0) * local.rate[request]
+    ]) / 1000)
   } }
 
   # The blocks `warm_throughput`: none below what a new table has, and both numbers where either is above.
-  warm = { for name, units in merge(local.table_units, local.index_units) : name => [
+  warm = { for name, units in local.planned : name => [
     for planned in [units] : {
       read  = max(planned.read, local.new_table_units.read)
       write = max(planned.write, local.new_table_units.write)
     } if planned.read > local.new_table_units.read || planned.write > local.new_table_units.write
   ] }
 
+  # Everything passes HOLD and PENDING, each the one key of its index, or as many as there are shards.
   hottest_key_units = max([
-    for index, writes in local.hottest_key_writes : sum([for request, count in writes : count * local.rate[request]])
+    for key in distinct(flatten([for units in local.units : keys(units.by_status)])) : sum([
+      for request, units in local.units : lookup(units.by_status, key, 0) * local.rate[request]
+    ]) / 1000
   ]...)
-  status_shards = max(1, ceil(local.hottest_key_units / local.partition_write_units))
+  status_shards = max(1, ceil(local.hottest_key_units * 100 / (local.partition_write_units * local.shard_fill_percent)))
 }
 
 resource "aws_dynamodb_table" "this" {
@@ -233,10 +183,10 @@ resource "aws_dynamodb_table" "this" {
   lifecycle {
     precondition {
       condition = alltrue([
-        for units in concat([local.table_units[each.key]], [for index, _ in each.value.indexes : local.index_units[index]]) :
-        units.read <= var.table_quota.read_units && units.write <= var.table_quota.write_units
+        for name in concat([each.key], keys(each.value.indexes)) :
+        local.planned[name].read <= var.table_quota.read_units && local.planned[name].write <= var.table_quota.write_units
       ])
-      error_message = "The planned peak asks more of ${local.names[each.key]} or an index of it than the account's quota for one table (${jsonencode(local.table_units[each.key])}, ${jsonencode({ for index, _ in each.value.indexes : index => local.index_units[index] })}). Have the quota raised, then say so in table_quota."
+      error_message = "The planned peak asks more of ${local.names[each.key]} or an index of it than the account's quota for one table (${jsonencode({ for name in concat([each.key], keys(each.value.indexes)) : name => local.planned[name] })}). Have the quota raised, then say so in table_quota."
     }
 
     precondition {
@@ -248,8 +198,8 @@ resource "aws_dynamodb_table" "this" {
 
 check "orders_of_one_event" {
   assert {
-    condition     = local.index_units["event-created-index"].write <= local.partition_write_units
-    error_message = "event-created-index takes ${local.partition_write_units} orders a second for one event; at the planned peak there are ${local.index_units["event-created-index"].write}, which is fine only if they are of several events."
+    condition     = local.planned["event-created-index"].write <= local.partition_write_units
+    error_message = "event-created-index takes ${local.partition_write_units} orders a second for one event; at the planned peak there are ${local.planned["event-created-index"].write}, which is fine only if they are of several events."
   }
 }
 

@@ -20,11 +20,11 @@ output "service_environment" {
 
 output "planned_units" {
   description = "Read and write units a second at the planned peak, by table and index."
-  value       = merge(local.table_units, local.index_units)
+  value       = local.planned
 }
 
 output "status_shards" {
-  description = "APP_STATUS_SHARDS for the planned peak: no key of an index takes more than a partition does."
+  description = "APP_STATUS_SHARDS for the planned peak: no key of an index takes more than four fifths of what a partition does."
   value       = local.status_shards
 
   precondition {

@@ -57,16 +57,17 @@ variable "planned_requests_per_second" {
 variable "request_mix" {
   description = <<-EOT
     Of a hundred requests at that peak, how many do what. `hold` counts holds that take seats, `refused_hold` those that
-    find them taken, `get` one reservation, `list` a page of them. The rest reaches no table. A guess until a sale was seen.
+    find them taken, `get` one reservation, `list` a page of them. The rest reaches no table. The default is
+    the sale that the service is measured with (`reservation-api plan-capacity`); set what was seen.
   EOT
   type = object({
-    hold         = optional(number, 15)
-    refused_hold = optional(number, 35)
-    confirm      = optional(number, 8)
-    cancel       = optional(number, 1)
-    extend       = optional(number, 1)
-    get          = optional(number, 30)
-    list         = optional(number, 2)
+    hold         = optional(number, 20)
+    refused_hold = optional(number, 0)
+    confirm      = optional(number, 7)
+    cancel       = optional(number, 3)
+    extend       = optional(number, 0)
+    get          = optional(number, 70)
+    list         = optional(number, 0)
   })
   default = {}
 
@@ -81,19 +82,14 @@ variable "request_mix" {
   }
 }
 
-variable "item_kilobytes" {
-  description = "Size of an item, in whole KB: a write costs a unit for each."
-  type = object({
-    reservations = optional(number, 1)
-    orders       = optional(number, 1)
-    idempotency  = optional(number, 1)
-    outbox       = optional(number, 2) # a row carries its whole event, and passes 1 KB with few seats
-  })
-  default = {}
+variable "seats_per_reservation" {
+  description = "How large rows are planned: a write costs a unit for each KB."
+  type        = number
+  default     = 2
 
   validation {
-    condition     = alltrue([for size in values(var.item_kilobytes) : size >= 1 && floor(size) == size])
-    error_message = "Whole kilobytes, at least 1."
+    condition     = var.seats_per_reservation >= 1 && var.seats_per_reservation <= 10 && floor(var.seats_per_reservation) == var.seats_per_reservation
+    error_message = "A reservation has 1 to 10 seats."
   }
 }
 

@@ -15,6 +15,7 @@ from reservation_api.entrypoints.cli.events import events
 from reservation_api.entrypoints.cli.faults import ReadableFaults
 from reservation_api.entrypoints.cli.inventory import inventory
 from reservation_api.entrypoints.cli.outbox import outbox
+from reservation_api.entrypoints.cli.plan_capacity import plan_capacity
 from reservation_api.entrypoints.cli.run import dev, serve, worker
 from reservation_api.entrypoints.cli.token import token
 
@@ -29,7 +30,7 @@ def main() -> None:
 
 
 SERVICE = (serve, worker, dev, consume, token, events, outbox, inventory)
-OPERATIONS = (dlq, archive, backup, doctor)
+OPERATIONS = (dlq, archive, backup, doctor, plan_capacity)
 DOCUMENTS = (config, openapi, schemas)
 
 for command in (*SERVICE, *OPERATIONS, *DOCUMENTS):

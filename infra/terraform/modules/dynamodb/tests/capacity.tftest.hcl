@@ -29,6 +29,7 @@ run "a_plan_that_a_new_table_stands_asks_for_nothing" {
 
   variables {
     planned_requests_per_second = 1000
+    request_mix                 = { hold = 15, refused_hold = 35, confirm = 8, cancel = 1, extend = 1, get = 30, list = 2 }
   }
 
   assert {
@@ -42,10 +43,16 @@ run "a_plan_that_a_new_table_stands_asks_for_nothing" {
     error_message = "A reservation is written once by each request, twice by a confirm."
   }
 
-  # Rows of 2 KB: those put by transactions twice, those deleted by the relay once.
+  # Rows put by transactions twice, those deleted by the relay once.
   assert {
-    condition     = output.planned_units.outbox.write == 2 * (2 * (150 + 3 * 80 + 2 * 10 + 2 * 60) + (150 + 80 + 2 * 10 + 2 * 60))
+    condition     = output.planned_units.outbox.write == 2 * (150 + 3 * 80 + 2 * 10 + 2 * 60) + (150 + 80 + 2 * 10 + 2 * 60)
     error_message = "The outbox counts puts, transactional deletes and the relay's deletes."
+  }
+
+  # A confirm's answer has the order in it as well, and passes 1 KB.
+  assert {
+    condition     = output.planned_units.idempotency.write == 2 * (150 + 80 + 2 * 80 + 10 + 10)
+    error_message = "A record is put by each command, twice by a confirm."
   }
 
   assert {
@@ -75,15 +82,21 @@ run "the_documents_peak_warms_what_needs_it" {
 
   expect_failures = [check.orders_of_one_event]
 
-  # hold 4500, confirm 2400, cancel 300, extend 300, expire 1800
+  # hold 6000, confirm 2100, cancel 900, expire 3000, get 21000
   assert {
-    condition     = jsonencode({ for key, table in aws_dynamodb_table.this : key => [for warm in table.warm_throughput : [warm.read_units_per_second, warm.write_units_per_second]] }) == jsonencode({ idempotency = [[12000, 19800]], orders = [[12000, 9600]], outbox = [[12000, 85800]], reservations = [[25800, 23400]] })
+    condition     = jsonencode({ for key, table in aws_dynamodb_table.this : key => [for warm in table.warm_throughput : [warm.read_units_per_second, warm.write_units_per_second]] }) == jsonencode({ idempotency = [[12000, 26400]], orders = [[12000, 8400]], outbox = [[12000, 56100]], reservations = [[27000, 28200]] })
     error_message = "Both numbers, the lesser at what a new table has."
   }
 
-  # PENDING takes 27,000 writes a second.
+  # PENDING takes 36,000 writes a second, a shard four fifths of a thousand.
+  # A confirm's answer has the order in it as well, and passes 1 KB.
   assert {
-    condition     = output.planned_units.status-created_at-index.write == 27000 && output.status_shards == 27
+    condition     = output.planned_units.idempotency.write == 2 * (150 + 80 + 2 * 80 + 10 + 10)
+    error_message = "A record is put by each command, twice by a confirm."
+  }
+
+  assert {
+    condition     = output.planned_units.status-created_at-index.write == 36000 && output.status_shards == 45
     error_message = "1,000 writes a second for one key of an index."
   }
 }
@@ -93,7 +106,7 @@ run "the_lesser_number_is_a_new_tables" {
 
   variables {
     planned_requests_per_second = 20000
-    request_mix                 = { hold = 0, refused_hold = 0, confirm = 0, cancel = 0, extend = 0, get = 100, list = 0 }
+    request_mix                 = { hold = 0, confirm = 0, cancel = 0, get = 100 }
   }
 
   assert {
@@ -115,10 +128,10 @@ run "indexes_are_warmed_like_tables" {
   assert {
     condition = jsonencode({ for index in flatten([for table in aws_dynamodb_table.this : tolist(table.global_secondary_index)]) : index.name => [for warm in index.warm_throughput : [warm.read_units_per_second, warm.write_units_per_second]] }) == jsonencode({
       event-created-index     = []
-      status-created-index    = [[12000, 16200]]
-      status-created_at-index = [[12000, 27000]]
+      status-created-index    = [[12000, 20100]]
+      status-created_at-index = [[12000, 36000]]
       user-created-index      = []
-      user-status-index       = [[12000, 13500]]
+      user-status-index       = [[12000, 18000]]
     })
     error_message = "An index that can not follow pushes back on its table."
   }
@@ -132,6 +145,31 @@ run "a_plan_beyond_the_quota_fails_before_AWS_refuses_it" {
   }
 
   expect_failures = [aws_dynamodb_table.this, check.orders_of_one_event]
+}
+
+run "more_seats_make_larger_rows" {
+  command = plan
+
+  variables {
+    planned_requests_per_second = 1000
+    seats_per_reservation       = 10
+  }
+
+  # hold 200, confirm 70, cancel 30: answers with ten seats pass 1 KB, a confirm's with its order 3 KB.
+  assert {
+    condition     = output.planned_units.idempotency.write == 2 * 2 * (200 + 30) + 2 * (1 + 4) * 70
+    error_message = "Records grow with the seats."
+  }
+}
+
+run "a_reservation_has_one_to_ten_seats" {
+  command = plan
+
+  variables {
+    seats_per_reservation = 11
+  }
+
+  expect_failures = [var.seats_per_reservation]
 }
 
 run "a_plan_beyond_all_shards_is_said" {
@@ -149,7 +187,7 @@ run "a_hold_ends_once" {
   command = plan
 
   variables {
-    request_mix = { hold = 10, confirm = 9, cancel = 2 }
+    request_mix = { hold = 10, confirm = 9, cancel = 2, get = 0 }
   }
 
   expect_failures = [var.request_mix]
