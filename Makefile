@@ -43,9 +43,10 @@ format: .venv/.synced ## Format and fix what a tool can fix
 	$(RUN)ruff check --fix --quiet . || true
 	$(RUN)ruff format .
 
-documents: .venv/.synced ## Write docs/openapi.json and docs/events from the code's own types
+documents: .venv/.synced ## Write what is made from the code: docs/openapi.json, docs/events, Terraform's units
 	$(RUN)reservation-api openapi > docs/openapi.json
 	$(RUN)reservation-api schemas --write docs/events
+	$(RUN)reservation-api plan-capacity --units > infra/terraform/modules/dynamodb/units.json
 
 protos: .venv/.synced ## Write src/reservation_proto from proto/
 	$(RUN)python scripts/generate_proto.py

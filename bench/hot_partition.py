@@ -178,14 +178,25 @@ def document_chart(seconds: float) -> str:
     )
 
 
+def plot_names() -> Mapping[str, str]:
+    """Return what each plot shows, by its file's name."""
+    return {
+        "document-schema-at-30k.svg": "the document's schema at 30,000 requests a second",
+        "hot-partition-reservations.svg": "reservations: one shard and the planned ones",
+        "hot-partition-outbox.svg": "outbox: one shard and the planned ones",
+        "hot-partition-lag.svg": "how far an index is behind, by how full its shards are",
+    }
+
+
 def plots(seconds: float) -> Mapping[str, str]:
     """Return every plot by its file's name; the same for the same seconds."""
-    return {
-        "hot-partition-reservations.svg": throughput_chart("status-created-index", seconds),
-        "hot-partition-outbox.svg": throughput_chart("status-created_at-index", seconds),
-        "hot-partition-lag.svg": lag_chart(10 * seconds),
-        "document-schema-at-30k.svg": document_chart(seconds),
-    }
+    drawn = (
+        document_chart(seconds),
+        throughput_chart("status-created-index", seconds),
+        throughput_chart("status-created_at-index", seconds),
+        lag_chart(10 * seconds),
+    )
+    return dict(zip(plot_names(), drawn, strict=True))
 
 
 def write(folder: Path, seconds: float) -> Sequence[Path]:
@@ -199,7 +210,7 @@ def write(folder: Path, seconds: float) -> Sequence[Path]:
 
 
 @click.command()
-@click.option("--seconds", default=3.0, show_default=True, help="Simulated for each point.")
+@click.option("--seconds", default=2.0, show_default=True, help="Simulated for each point.")
 @click.option("--folder", default=FOLDER, type=click.Path(path_type=Path), show_default=False)
 def main(seconds: float, folder: Path) -> None:
     """Simulate the indexes by status, and draw what came of it."""

@@ -4,17 +4,23 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+from bench.fleet import planned_with, predicted_requests_per_second, scale_section
+from bench.hot_partition import (
+    FOLDER as PLOTS,
+)
 from bench.hot_partition import (
     PARTITION_UNITS,
     PEAK,
     expected_mean_lag,
     expected_throttled_share,
     peak,
+    plot_names,
     simulate,
     write,
 )
 from bench.svg import Axis, Curve, chart
 
+from reservation_api.application.capacity.plan import plan
 from reservation_api.application.capacity.tables import hottest, shards
 
 
@@ -66,6 +72,23 @@ def test_the_plots_are_written_and_the_same_each_time(tmp_path: Path) -> None:
     for one, other in zip(first, again, strict=True):
         assert one.read_bytes() == other.read_bytes()
         assert ET.fromstring(one.read_text()).tag.endswith("svg")
+
+
+def test_the_section_has_every_line_and_every_plot_and_takes_what_was_measured() -> None:
+    section = scale_section({"hold": 200, "get": 100})
+    for line in plan(planned_with({"hold": 200, "get": 100})):
+        assert f"| {line.what} |" in section
+        assert line.must is None or f"- {line.what}: {line.must}" in section
+    assert "6,000 hold \N{MULTIPLICATION SIGN} 200" in section
+    for name in plot_names():
+        assert f"(performance/{name})" in section
+        assert (PLOTS / name).exists(), "python -m bench.hot_partition"
+
+
+def test_two_processes_are_predicted_to_take_twice_what_one_does() -> None:
+    same = planned_with(dict.fromkeys(("hold", "get", "confirm", "cancel"), 100.0))
+    assert predicted_requests_per_second(same, 2) == pytest.approx(2 * 10_000)
+    assert planned_with() == peak()
 
 
 def test_a_chart_shows_each_curve_by_name_and_place() -> None:

@@ -70,5 +70,4 @@ def test_another_region_has_a_tariff_of_its_own(tmp_path: Path) -> None:
 
 def test_terraform_reckons_with_what_the_code_is_charged() -> None:
     result = run("--units")
-    remedy = f"reservation-api plan-capacity --units > {UNITS.relative_to(ROOT)}"
-    assert UNITS.read_text() == result.output, remedy
+    assert UNITS.read_text() == result.output, "make documents"
