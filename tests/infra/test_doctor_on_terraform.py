@@ -1,21 +1,18 @@
 """`doctor` beside what Terraform makes: two readings of the document, by two hands, compared."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 import pytest
+from tests.support.terraform_deployed import ENV, Deployed
 
 from reservation_api.adapters.aws_operations.deployment import AwsDeployment
 from reservation_api.application.examination.document import Environment
 from reservation_api.application.examination.examine import Finding, FindingStatus, examine
 from reservation_api.ports.deployment import Alarms, Deployment
 from testkit import backends
-from testkit.fetch import Fetched
-from testkit.servers import stand_ins
-from testkit.terraform import HOW_TO_GET_IT, installed, workspace
+from testkit.terraform import HOW_TO_GET_IT, installed
 
-DEV: Final = Path(__file__).parents[2] / "infra/terraform/environments/dev/tests/apply"
 VARIABLES: Final = {
     "cloudwatch": "CLOUDWATCH",
     "dynamodb": "DYNAMODB",
@@ -49,27 +46,20 @@ class Stitched:
 
 
 @pytest.fixture(scope="module")
-def deployment(
-    schema_and_protocol: Fetched, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Deployment]:
-    """Apply the small environment."""
-    work = tmp_path_factory.mktemp("dev")
-    with stand_ins(work) as servers, pytest.MonkeyPatch.context() as environment:
-        endpoints = backends.endpoints(servers)
-        with workspace(DEV, work, schema_and_protocol, endpoints) as place:
-            place.run("init", "-input=false")
-            place.run("apply", "-input=false", "-auto-approve")
+def deployment(dev: Deployed) -> Iterator[Deployment]:
+    """What the doctor sees of it."""
+    with pytest.MonkeyPatch.context() as environment:
         environment.setenv("AWS_ACCESS_KEY_ID", backends.ACCOUNT)
         environment.setenv("AWS_SECRET_ACCESS_KEY", "any")
         for service, name in VARIABLES.items():
-            environment.setenv(f"AWS_ENDPOINT_URL_{name}", endpoints.get(service, endpoints["*"]))
-        composite = AwsDeployment(backends.REGION, endpoints["cloudwatch:composite"])
+            environment.setenv(f"AWS_ENDPOINT_URL_{name}", dev.endpoints.get(service, dev.endpoints["*"]))
+        composite = AwsDeployment(backends.REGION, dev.endpoints["cloudwatch:composite"])
         yield Stitched(AwsDeployment(backends.REGION), composite)
 
 
 def examined(deployment: Deployment, *, is_production: bool) -> list[Finding]:
     account = deployment.account()
-    where = Environment("traffic-tacos-dev", backends.REGION, account, is_production)
+    where = Environment(ENV, backends.REGION, account, is_production)
     return list(examine(deployment, where))
 
 

@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from botocore.session import Session
+from tests.support.moto_events import deliver_as_aws_does
 from tests.support.processes import HOST, free_port, wait_until
 
 from reservation_api.adapters.aws_wire.signing import AwsCredentials
@@ -55,7 +56,11 @@ class MotoIam:
         trust = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole"}]}
         role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]
         iam.put_role_policy(RoleName=name, PolicyName="only", PolicyDocument=json.dumps(policy))
-        taken = self.client("sts").assume_role(RoleArn=role["Arn"], RoleSessionName="test")["Credentials"]
+        return self.take(role["Arn"])
+
+    def take(self, role_arn: str) -> AwsCredentials:
+        """Take a role that is there, and from now on ask everybody for permission."""
+        taken = self.client("sts").assume_role(RoleArn=role_arn, RoleSessionName="test")["Credentials"]
         self._unchecked_calls("0")
         return AwsCredentials(taken["AccessKeyId"], taken["SecretAccessKey"], taken["SessionToken"])
 
@@ -65,8 +70,15 @@ class MotoIam:
 
     def denied(self) -> Sequence[str]:
         """Return `action resource` of each call that was refused, in their order."""
+        return self._lines("denied ")
+
+    def lost(self) -> Sequence[str]:
+        """Return `rule target` of each event that reached neither its target nor a dead-letter queue."""
+        return self._lines("lost ")
+
+    def _lines(self, beginning: str) -> Sequence[str]:
         lines = self._log.read_text().splitlines()
-        return [line.removeprefix("denied ") for line in lines if line.startswith("denied ")]
+        return [line.removeprefix(beginning) for line in lines if line.startswith(beginning)]
 
     def _unchecked_calls(self, count: str) -> None:
         plain = {"Content-Type": "text/plain"}
@@ -126,6 +138,7 @@ def _serve(port: int) -> None:
                 handler._get_action = get_action
 
     authenticator._authenticate_and_authorize_normal_action = authorize_each
+    deliver_as_aws_does()
     ThreadedMotoServer(HOST, port, verbose=False).start()
     threading.Event().wait()
 
