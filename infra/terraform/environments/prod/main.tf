@@ -4,7 +4,7 @@ module "network" {
   source = "../../modules/network"
 
   env                = var.env
-  new_vpc            = { zones = 3, nat = var.nat }
+  new_vpc            = { zones = 3, zone_names = var.zone_names, nat = var.nat }
   image_repositories = distinct(compact(["reservation-api", try(regex("amazonaws\\.com/([^:@]+)", var.collector_image)[0], null)]))
   peers              = var.peers
 }

@@ -82,6 +82,12 @@ variable "nat" {
   default     = "none"
 }
 
+variable "zone_names" {
+  description = "The zones that subnets are in, for good. Null: the region's first three, as long as AWS tells of no other."
+  type        = list(string)
+  default     = null
+}
+
 variable "peers" {
   description = "What the service reaches within the VPC, by name: all of it, where the default does not do. A payment service in the VPC is one more."
   type        = map(object({ port = number, cidr_blocks = optional(set(string)), security_group = optional(object({ id = string })) }))

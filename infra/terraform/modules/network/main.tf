@@ -3,6 +3,8 @@ data "aws_region" "current" {}
 
 # Zones that one has to opt in to, and local zones, have no load balancers or no Fargate.
 data "aws_availability_zones" "here" {
+  # checkov:skip=CKV_AWS_394:new_vpc.zone_names pins them; without, any region does.
+
   state = "available"
 
   filter {
@@ -22,9 +24,13 @@ locals {
 locals {
   is_new = var.existing_vpc == null
 
+  # AWS leaves out a zone that is impaired: with names that it tells, subnets would move in the very hour of an outage.
+  zones_there = data.aws_availability_zones.here.names
+  zone_names  = var.new_vpc.zone_names == null ? slice(local.zones_there, 0, min(var.new_vpc.zones, length(local.zones_there))) : var.new_vpc.zone_names
+
   # By zone: the private subnets get a sixteenth of the network each, for a task has an address of its own; the public
   # ones, for the balancer and NAT alone, a 256th at the network's end.
-  zones = { for place, zone in slice(data.aws_availability_zones.here.names, 0, local.is_new ? min(var.new_vpc.zones, length(data.aws_availability_zones.here.names)) : 0) : zone => {
+  zones = { for place, zone in local.is_new ? local.zone_names : [] : zone => {
     private = cidrsubnet(var.new_vpc.cidr_block, 4, place)
     public  = cidrsubnet(var.new_vpc.cidr_block, 8, 240 + place)
   } }
@@ -35,6 +41,8 @@ locals {
 }
 
 resource "aws_vpc" "this" {
+  # checkov:skip=CKV2_AWS_11:Flow logs are the account's to have, for all of its VPCs; here each line would be paid for (section 7.3).
+
   for_each = toset(local.is_new ? ["vpc"] : [])
 
   cidr_block           = var.new_vpc.cidr_block
@@ -44,8 +52,8 @@ resource "aws_vpc" "this" {
 
   lifecycle {
     precondition {
-      condition     = length(data.aws_availability_zones.here.names) >= var.new_vpc.zones
-      error_message = "${local.region} has ${length(data.aws_availability_zones.here.names)} zones, fewer than ${var.new_vpc.zones}."
+      condition     = var.new_vpc.zone_names != null || length(local.zones_there) >= var.new_vpc.zones
+      error_message = "${local.region} has ${length(local.zones_there)} zones, fewer than ${var.new_vpc.zones}."
     }
   }
 }

@@ -54,12 +54,22 @@ data "aws_ec2_managed_prefix_list" "this" {
 }
 
 resource "aws_security_group" "this" {
+  # checkov:skip=CKV2_AWS_5:They are attached in other modules, to balancer, tasks, functions and endpoints.
+
   for_each = local.groups
 
   name        = "${local.prefix}-${each.key}"
   description = each.value
   vpc_id      = local.vpc_id
   tags        = merge(var.tags, { Name = "${local.prefix}-${each.key}" })
+}
+
+# What AWS gives to a new VPC: in it would be whatever is started without a group. Nobody in it reaches anybody.
+resource "aws_default_security_group" "this" {
+  for_each = aws_vpc.this
+
+  vpc_id = each.value.id
+  tags   = merge(var.tags, { Name = "${local.prefix}-nobody" })
 }
 
 resource "aws_vpc_security_group_ingress_rule" "this" {

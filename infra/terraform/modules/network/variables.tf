@@ -10,10 +10,11 @@ variable "env" {
 }
 
 variable "new_vpc" {
-  description = "The VPC that is made, unless there is one already. `nat` is how private subnets reach the internet: none, one (for all zones), each_zone."
+  description = "The VPC that is made, unless there is one already. `nat` is how private subnets reach the internet: none, one (for all zones), each_zone. `zone_names` says which zones it is in, for good; without, the first `zones` that AWS tells of."
   type = object({
     cidr_block = optional(string, "10.20.0.0/16")
-    zones      = optional(number, 2)      # what a load balancer needs at least
+    zones      = optional(number, 2) # what a load balancer needs at least
+    zone_names = optional(list(string))
     nat        = optional(string, "none") # the endpoints below do for AWS; only an issuer that is asked for its keys needs more
   })
   default = {}
@@ -26,6 +27,11 @@ variable "new_vpc" {
   validation {
     condition     = var.new_vpc.zones >= 2 && var.new_vpc.zones <= 4 && floor(var.new_vpc.zones) == var.new_vpc.zones
     error_message = "2 to 4 zones: a load balancer needs two, and ap-northeast-2 has four."
+  }
+
+  validation {
+    condition     = var.new_vpc.zone_names == null ? true : length(distinct(var.new_vpc.zone_names)) == length(var.new_vpc.zone_names) && length(var.new_vpc.zone_names) >= 2 && length(var.new_vpc.zone_names) <= 4
+    error_message = "2 to 4 zones, each once."
   }
 
   validation {

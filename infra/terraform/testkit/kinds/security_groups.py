@@ -38,6 +38,29 @@ def _drop_the_open_egress(aws: Aws, identifier: str) -> None:
         aws.client("ec2").revoke_security_group_egress(GroupId=identifier, IpPermissions=rules)
 
 
+def _adopt_default_group(aws: Aws, group: State) -> State:
+    """Take over the group that every VPC has, but none of its rules, as the real provider does."""
+    client = aws.client("ec2")
+    of_the_vpc = [
+        {"Name": "group-name", "Values": ["default"]},
+        {"Name": "vpc-id", "Values": [group["vpc_id"]]},
+    ]
+    [found] = client.describe_security_groups(Filters=of_the_vpc)["SecurityGroups"]
+    identifier = found["GroupId"]
+    if found.get("IpPermissions"):
+        client.revoke_security_group_ingress(GroupId=identifier, IpPermissions=found["IpPermissions"])
+    _drop_the_open_egress(aws, identifier)
+    for direction in ("ingress", "egress"):
+        if given(group[direction]):
+            _authorize(aws, identifier, direction, group[direction])
+    retag(aws, {"id": identifier, "tags_all": tags_of(found)}, group)
+    return {"id": identifier}
+
+
+def _leave_default_group(_aws: Aws, _state: State) -> None:
+    """Nobody can delete it: it goes with its VPC."""
+
+
 def _authorize(aws: Aws, identifier: str, direction: str, rules: list[State]) -> None:
     call = getattr(aws.client("ec2"), f"authorize_security_group_{direction}")
     call(GroupId=identifier, IpPermissions=[_permission(aws, identifier, rule) for rule in rules])
@@ -234,6 +257,18 @@ KINDS: Final = (
         Rules(
             defaults={"description": "Managed by Terraform", "revoke_rules_on_delete": False},
             force_new=frozenset({"name", "name_prefix", "description", "vpc_id", "region"}),
+            kept=frozenset({"revoke_rules_on_delete"}),
+        ),
+    ),
+    Kind(
+        "aws_default_security_group",
+        _adopt_default_group,
+        _read_group,
+        _leave_default_group,
+        _update_group,
+        Rules(
+            defaults={"revoke_rules_on_delete": False},
+            force_new=frozenset({"vpc_id", "region"}),
             kept=frozenset({"revoke_rules_on_delete"}),
         ),
     ),

@@ -119,6 +119,18 @@ resource "aws_security_group" "inline" {
   }
 }
 
+resource "aws_default_security_group" "this" {
+  vpc_id = aws_vpc.this.id
+  tags   = { Name = var.changed ? "changed" : "default" }
+
+  ingress {
+    from_port = var.changed ? 8081 : 8080
+    to_port   = var.changed ? 8081 : 8080
+    protocol  = "tcp"
+    self      = true
+  }
+}
+
 resource "aws_vpc_security_group_ingress_rule" "api" {
   security_group_id            = aws_security_group.api.id
   description                  = "From the balancer"

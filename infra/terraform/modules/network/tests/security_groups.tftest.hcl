@@ -81,6 +81,15 @@ run "what_goes_out" {
   }
 }
 
+run "what_is_in_no_group_reaches_nobody" {
+  command = apply
+
+  assert {
+    condition     = [for group in aws_default_security_group.this : [group.vpc_id == one(values(aws_vpc.this)).id, length(group.ingress), length(group.egress)]] == [[true, 0, 0]]
+    error_message = "AWS's own default would let members reach each other, and everybody else."
+  }
+}
+
 run "with_nat_https_goes_anywhere" {
   command = apply
 
