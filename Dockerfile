@@ -6,6 +6,7 @@
 # A release gives the base by its digest, and what it runs on: --build-arg BASE=python@sha256:… --platform linux/arm64
 ARG BASE=python:3.13-slim-bookworm
 
+# checkov:skip=CKV_DOCKER_7:BASE has a version, or a digest.
 FROM ${BASE} AS build
 
 # What make takes too, so that one lock file is read by one uv. In /data the embedded runtime keeps its file; the AWS
@@ -45,7 +46,8 @@ WORKDIR /data
 VOLUME /data
 EXPOSE 8080
 
-# As a list: the process itself is what SIGTERM reaches. There is no HEALTHCHECK, which workers would fail: orchestrators
-# ask /actuator/health of those that serve.
+# As a list: the process itself is what SIGTERM reaches.
+#
+# checkov:skip=CKV_DOCKER_2:Workers would fail a HEALTHCHECK; orchestrators ask /actuator/health of those that serve.
 ENTRYPOINT ["reservation-api"]
 CMD ["serve"]

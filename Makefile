@@ -5,7 +5,7 @@ RUN := .venv/bin/
 export UV_PYTHON_DOWNLOADS = never
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast test-infra check format documents protos lambda-package bench clean
+.PHONY: help run test test-fast test-infra lint-infra check format documents protos lambda-package bench clean
 
 help: ## Print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,18 +18,27 @@ $(UV):
 	$(UV) sync --frozen --quiet --python $(PYTHON)
 	@touch $@
 
+# Apart from ours: checkov pins what we are past.
+.tools/lint/.synced: infra/lint/uv.lock infra/lint/pyproject.toml | $(UV)
+	UV_PROJECT_ENVIRONMENT=$(CURDIR)/.tools/lint $(UV) sync --frozen --quiet --python $(PYTHON) --project infra/lint
+	@touch $@
+
 run: .venv/.synced ## Start the whole service on this machine, with a demo event and a token
 	$(RUN)reservation-api dev
 
 test: .venv/.synced ## Everything CI checks: style, types, architecture, all tests but those of test-infra
 	$(MAKE) check
+	$(MAKE) lint-infra
 	$(RUN)pytest --ignore tests/infra
 
 test-fast: .venv/.synced ## Unit, contract and architecture tests only
 	$(RUN)pytest tests/unit tests/contract tests/architecture
 
-test-infra: .venv/.synced ## Apply the Terraform modules to local stand-ins for AWS
+test-infra: .venv/.synced .tools/lint/.synced ## Apply the Terraform modules to local stand-ins for AWS
 	$(RUN)pytest tests/infra
+
+lint-infra: .tools/lint/.synced ## What checkov says of Terraform, Kubernetes and the Dockerfile: half a minute
+	.tools/lint/bin/checkov --config-file infra/lint/checkov.yaml
 
 check: .venv/.synced ## Formatting, lint, types, generated files
 	$(RUN)ruff format --check .

@@ -23,6 +23,9 @@ locals {
 }
 
 resource "aws_cloudwatch_log_group" "this" {
+  # checkov:skip=CKV_AWS_158:CloudWatch encrypts by itself; the document asks for keys of tables alone, and no line holds a secret.
+  # checkov:skip=CKV_AWS_338:Section 7.3 says 30 days.
+
   for_each = local.log_group_names
 
   name              = each.value

@@ -8,6 +8,13 @@ locals {
   queues     = "arn:aws:sqs:${local.region}:${local.account}:${local.prefix}-events"
   log_groups = "arn:aws:logs:${local.region}:${local.account}:log-group"
 
+  # What the service's role may do, and what operators do by `reservation-api backup` and `doctor`.
+  items  = ["BatchGetItem", "BatchWriteItem", "DeleteItem", "GetItem", "PutItem", "Query", "Scan", "UpdateItem"]
+  tables = ["CreateBackup", "DescribeBackup", "DescribeContinuousBackups", "DescribeTable", "DescribeTimeToLive"]
+
+  # What `reservation-api consume` and `dlq` do, and Lambda for the processor.
+  messages = ["ChangeMessageVisibility", "DeleteMessage", "GetQueueAttributes", "GetQueueUrl", "ReceiveMessage", "SendMessage"]
+
   pull_images = [
     {
       Sid      = "LogIn"
@@ -24,7 +31,7 @@ locals {
   endpoint_statements = {
     dynamodb = [{
       Sid    = "TablesOfThisEnvironment"
-      Action = "dynamodb:*"
+      Action = [for action in concat(local.items, local.tables) : "dynamodb:${action}"]
       # `*` covers indexes and backups as well, whose ARNs begin with the table's.
       Resource = "arn:aws:dynamodb:${local.region}:${local.account}:table/${local.prefix}-*"
     }]
@@ -50,7 +57,7 @@ locals {
     }]
     sqs = [{
       Sid      = "QueuesOfThisEnvironment"
-      Action   = "sqs:*"
+      Action   = [for action in local.messages : "sqs:${action}"]
       Resource = ["${local.queues}-dlq", "${local.queues}-queue"]
     }]
     # A pod's token stands for who it is until STS has given it a role: there is no account to compare yet.

@@ -8,6 +8,9 @@ locals {
 # The issuer's public keys (section 6.2): who knows them can check tokens, who changes them can make tokens. There is no
 # version of it here, and so no value in any state; README.md says how the first one is put.
 resource "aws_secretsmanager_secret" "jwks" {
+  # checkov:skip=CKV_AWS_149:What it holds is public; who changes it is what matters, and that is the policy's.
+  # checkov:skip=CKV2_AWS_57:The keys are the issuer's: when it has new ones they are put here, and no clock knows when.
+
   name                    = "${var.env}-reservation-jwt-jwks"
   description             = "The keys that tokens are verified with, as a JWKS."
   recovery_window_in_days = var.recovery_window_days

@@ -94,7 +94,11 @@ run "endpoints_let_through_this_environment_alone" {
         "Sid": "TablesOfThisEnvironment",
         "Effect": "Allow",
         "Principal": "*",
-        "Action": "dynamodb:*",
+        "Action": [
+          "dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:DeleteItem", "dynamodb:GetItem",
+          "dynamodb:PutItem", "dynamodb:Query", "dynamodb:Scan", "dynamodb:UpdateItem",
+          "dynamodb:CreateBackup", "dynamodb:DescribeBackup", "dynamodb:DescribeContinuousBackups", "dynamodb:DescribeTable", "dynamodb:DescribeTimeToLive"
+        ],
         "Resource": "arn:aws:dynamodb:ap-northeast-2:111122223333:table/traffic-tacos-reservation-*",
         "Condition": {"StringEquals": {"aws:PrincipalAccount": "111122223333"}}
       }]
@@ -129,6 +133,11 @@ run "endpoints_let_through_this_environment_alone" {
     EOT
     )
     error_message = "The env's bus, and what the event processor's role may look at."
+  }
+
+  assert {
+    condition     = jsondecode(aws_vpc_endpoint.interface["sqs"].policy).Statement[0].Action == [for action in ["ChangeMessageVisibility", "DeleteMessage", "GetQueueAttributes", "GetQueueUrl", "ReceiveMessage", "SendMessage"] : "sqs:${action}"]
+    error_message = "Messages, and not the queues themselves."
   }
 
   assert {
@@ -315,6 +324,34 @@ run "a_region_has_to_have_the_zones" {
   }
 
   expect_failures = [aws_vpc.this]
+}
+
+run "zones_that_are_named_stay_when_aws_leaves_one_out" {
+  command = plan
+
+  override_data {
+    target = data.aws_availability_zones.here
+    values = { names = ["ap-northeast-2b", "ap-northeast-2d"] }
+  }
+
+  variables {
+    new_vpc = { zones = 3, zone_names = ["ap-northeast-2a", "ap-northeast-2b", "ap-northeast-2c"] }
+  }
+
+  assert {
+    condition     = jsonencode({ for zone, subnet in aws_subnet.private : zone => subnet.cidr_block }) == jsonencode({ ap-northeast-2a = "10.20.0.0/20", ap-northeast-2b = "10.20.16.0/20", ap-northeast-2c = "10.20.32.0/20" })
+    error_message = "Subnets do not move."
+  }
+}
+
+run "a_zone_is_named_once" {
+  command = plan
+
+  variables {
+    new_vpc = { zone_names = ["ap-northeast-2a", "ap-northeast-2a"] }
+  }
+
+  expect_failures = [var.new_vpc]
 }
 
 run "nat_is_asked_for_by_a_known_word" {
