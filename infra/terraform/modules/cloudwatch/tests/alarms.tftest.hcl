@@ -100,6 +100,11 @@ run "high_latency_is_the_documents" {
   }
 
   assert {
+    condition     = aws_cloudwatch_metric_alarm.high_latency.evaluate_low_sample_count_percentiles == "evaluate"
+    error_message = "Few requests are slow, too: the document leaves out none."
+  }
+
+  assert {
     condition     = aws_cloudwatch_metric_alarm.high_latency.dimensions == null && aws_cloudwatch_metric_alarm.high_latency.statistic == null && aws_cloudwatch_metric_alarm.high_latency.unit == null
     error_message = "All endpoints together; a unit would leave out what comes with another."
   }

@@ -187,6 +187,11 @@ run "every_target_retries_and_then_leaves_a_dead_letter" {
   }
 
   assert {
+    condition     = aws_cloudwatch_event_archive.this.event_source_arn == aws_cloudwatch_event_bus.this.arn
+    error_message = "Section 2.1: what is archived are the events of this bus."
+  }
+
+  assert {
     condition     = aws_cloudwatch_event_target.expiry["expiry"].retry_policy[0].maximum_event_age_in_seconds == 60 && aws_cloudwatch_event_target.expiry["expiry"].retry_policy[0].maximum_retry_attempts == 2
     error_message = "The next minute starts it anew."
   }

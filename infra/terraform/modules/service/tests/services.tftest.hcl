@@ -60,6 +60,16 @@ run "api_and_workers_roll" {
   }
 
   assert {
+    condition     = alltrue([for task in aws_ecs_task_definition.this : task.execution_role_arn == aws_iam_role.execution.arn && task.task_role_arn == var.service_role_arn])
+    error_message = "What starts a task may pull and read secrets; what runs in it may not (section 6.3)."
+  }
+
+  assert {
+    condition     = aws_lb_target_group.api["blue"].vpc_id == "vpc-0123456789abcdef0" && aws_appautoscaling_target.api.service_namespace == "ecs" && aws_appautoscaling_target.api.scalable_dimension == "ecs:service:DesiredCount"
+    error_message = "Requests go to this VPC, and tasks are what is scaled."
+  }
+
+  assert {
     condition = jsonencode({ for service in [aws_ecs_service.api["api"], aws_ecs_service.worker] : service.name => [service.desired_count, service.task_definition == aws_ecs_task_definition.this[trimprefix(service.name, "traffic-tacos-reservation-")].arn] }) == jsonencode({
       traffic-tacos-reservation-api    = [2, true]
       traffic-tacos-reservation-worker = [2, true]

@@ -208,6 +208,19 @@ run "what_ecs_may_do_to_start_them" {
   }
 }
 
+run "a_boundary_binds_the_execution_role" {
+  command = plan
+
+  variables {
+    permissions_boundary_arn = "arn:aws:iam::111122223333:policy/boundary"
+  }
+
+  assert {
+    condition     = aws_iam_role.execution.permissions_boundary == "arn:aws:iam::111122223333:policy/boundary"
+    error_message = "As those of the iam module."
+  }
+}
+
 run "without_secrets_the_issuer_is_asked" {
   command = plan
 
