@@ -41,7 +41,7 @@ LOOK_SECONDS = LOOK_MILLISECONDS / 1000
 LOOKS_A_PURCHASE = 25
 PAUSE_SECONDS = 0.02
 OF_THE_MACHINE = {"EventLoopLag", "TargetDown"}
-"""One with other things to do holds processes up, and cuts off scrapes, which may take a quarter of a second."""
+"""With other things to do it holds processes up, and cuts off scrapes, which may take 0.25 s."""
 WRITE = "TransactWriteItems"
 ALARM_SECONDS = 60.0
 """How long to wait for an alarm that takes eight at most: this machine is slow at times."""

@@ -132,7 +132,7 @@ async def statuses_of(service: Service) -> dict[str, ComponentStatus]:
 async def test_a_sound_service_is_up_in_every_part(tmp_path: Path) -> None:
     async with built(tmp_path) as service:
         assert await statuses_of(service) == dict.fromkeys(
-            ["store", "outbox", "diskSpace"], ComponentStatus.UP
+            ["store", "inventory", "eventBus", "outbox", "diskSpace"], ComponentStatus.UP
         )
 
 
@@ -145,12 +145,16 @@ async def test_rows_that_wait_for_a_person_show_and_drain_nobody(tmp_path: Path)
         (entry,) = await service.outbox.list(OutboxStatus.PENDING, 10)
         waiting = (await service.health.components())["outbox"]
         assert waiting.status is ComponentStatus.UP
-        assert waiting.details == {"failed": 0, "oldest_pending": "2026-11-23T12:00:00.000Z"}
+        assert waiting.details == {
+            "failed": 0,
+            "oldest_pending": "2026-11-23T12:00:00.000Z",
+            "lag_seconds": 0.0,
+        }
 
         await service.outbox.update(entry, replace(entry, status=OutboxStatus.FAILED))
         failed = (await service.health.components())["outbox"]
         assert failed.status is ComponentStatus.UNKNOWN
-        assert failed.details == {"failed": 1, "oldest_pending": None}
+        assert failed.details == {"failed": 1, "oldest_pending": None, "lag_seconds": 0.0}
 
 
 async def test_a_store_that_can_not_be_read_is_down(tmp_path: Path) -> None:

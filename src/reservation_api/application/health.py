@@ -1,9 +1,13 @@
 """This process's own state, and what it sees of its dependencies (document section 9.1)."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
+
+CHECK_SECONDS: Final = 4.0
+"""Shorter than balancers wait for health; services that all share have limits of their own, shorter still."""
 
 
 class Readiness(StrEnum):
@@ -30,20 +34,27 @@ class Component:
     details: dict[str, Any] = field(default_factory=dict)
 
 
+Check = Callable[[], Awaitable[Component]]
+
+
 class Health:
     """Readiness as set by the process's life, and checks to run when somebody asks."""
 
-    def __init__(self, checks: Mapping[str, Callable[[], Awaitable[Component]]]) -> None:
+    def __init__(self, checks: Mapping[str, Check], check_seconds: float = CHECK_SECONDS) -> None:
         self.readiness = Readiness.STARTING
+        self._check_seconds = check_seconds
         self._checks = dict(checks)
 
     async def components(self) -> dict[str, Component]:
-        """Run all checks; a check that raises is DOWN with its error."""
-        return {name: await _checked(check) for name, check in self._checks.items()}
+        """Run all checks at once; one that raises, or takes too long, is DOWN with its error."""
+        found = await asyncio.gather(*map(self._checked, self._checks.values()))
+        return dict(zip(self._checks, found, strict=True))
 
-
-async def _checked(check: Callable[[], Awaitable[Component]]) -> Component:
-    try:
-        return await check()
-    except Exception as error:  # noqa: BLE001 (a failing check is the answer, not a failure to answer)
-        return Component(ComponentStatus.DOWN, {"error": str(error)})
+    async def _checked(self, check: Check) -> Component:
+        try:
+            async with asyncio.timeout(self._check_seconds):
+                return await check()
+        except TimeoutError:
+            return Component(ComponentStatus.DOWN, {"error": f"no answer within {self._check_seconds:g} s"})
+        except Exception as error:  # noqa: BLE001 (a failing check is the answer, not a failure to answer)
+            return Component(ComponentStatus.DOWN, {"error": str(error)})

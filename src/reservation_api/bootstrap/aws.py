@@ -66,8 +66,8 @@ def open_aws(config: AwsConfig, hold: HoldPolicy, clock: Clock, metrics: Metrics
         inventory=None,
         database=None,
         checks={
-            "store": shared(partial(_check_store, store), monotonic),
-            "outbox": shared(partial(check_outbox, outbox), monotonic),
+            "store": shared(partial(_check_store, store, tables.reservations), monotonic),
+            "outbox": shared(partial(check_outbox, outbox, clock), monotonic),
         },
         purges={},  # DynamoDB's TTL does it
         close=close,
@@ -96,6 +96,6 @@ class _Wires:
         return AwsClient(endpoint, self.credentials, self.clock, budget, options)
 
 
-async def _check_store(store: ReservationStore) -> Component:
+async def _check_store(store: ReservationStore, table: str) -> Component:
     await store.get_reservation(NOBODYS)
-    return Component(ComponentStatus.UP)
+    return Component(ComponentStatus.UP, {"table": table})

@@ -14,7 +14,7 @@ from reservation_api.adapters.sqlite.read_model import SqliteReadModel
 from reservation_api.adapters.sqlite.store import SqliteReservationStore
 from reservation_api.adapters.system_clock import SystemClock
 from reservation_api.application.health import Component, ComponentStatus
-from reservation_api.bootstrap.checks import check_outbox
+from reservation_api.bootstrap.checks import check_inventory, check_outbox
 from reservation_api.bootstrap.runtime import Purge, Runtime
 from reservation_api.config.tree import Config
 from reservation_api.ports.clock import Clock
@@ -68,8 +68,9 @@ def open_embedded(config: Config, clock: Clock) -> Runtime:
         inventory=inventory,
         database=database,
         checks={
-            "store": partial(_check_store, database),
-            "outbox": partial(check_outbox, outbox),
+            "store": partial(_check_store, database, config.store.database_file),
+            "inventory": partial(check_inventory, inventory, "built in"),
+            "outbox": partial(check_outbox, outbox, clock),
             "diskSpace": partial(_check_disk, config.store.data_dir),
         },
         purges={"records": store.purge_records, "holds": inventory.purge_ended_holds},
@@ -77,12 +78,12 @@ def open_embedded(config: Config, clock: Clock) -> Runtime:
     )
 
 
-async def _check_store(database: Database) -> Component:
+async def _check_store(database: Database, file: Path) -> Component:
     """Read something; a file that can not be read raises, which is DOWN."""
     await database.read(
         lambda connection: connection.execute("SELECT 1 FROM reservations LIMIT 1").fetchone()
     )
-    return Component(ComponentStatus.UP)
+    return Component(ComponentStatus.UP, {"file": str(file)})
 
 
 async def _check_disk(data_dir: Path) -> Component:

@@ -1,9 +1,10 @@
 """The services that are called over gRPC: the inventory and the payment service."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import TypeVar
 
 from google.protobuf.message import Message
@@ -19,9 +20,10 @@ from reservation_api.adapters.resilience.retry_budget import RetryBudget
 from reservation_api.adapters.resilience.settings import RetryBudgetSettings
 from reservation_api.adapters.system_clock import SystemClock
 from reservation_api.adapters.trusting_payment.verifier import TrustingPaymentVerifier
+from reservation_api.bootstrap.checks import check_inventory, shared
 from reservation_api.bootstrap.counting import PeerMetrics
 from reservation_api.bootstrap.guards import open_admission
-from reservation_api.bootstrap.runtime import Close
+from reservation_api.bootstrap.runtime import Check, Close
 from reservation_api.bootstrap.tls import read_authorities
 from reservation_api.bootstrap.told import told
 from reservation_api.config.tree import Config, InventoryConfig, PaymentConfig
@@ -42,13 +44,14 @@ class Peers:
     payments: PaymentVerifier
     breakers: Sequence[CircuitBreaker]
     closers: Sequence[Close]
+    checks: Mapping[str, Check]
 
 
 def open_peers(config: Config, metrics: Metrics) -> Peers:
     """Raise ConfigError for an address that is none."""
-    inventory, breakers, closers = told(lambda: _open_inventory(config.inventory, metrics))
+    inventory, breakers, closers, checks = told(lambda: _open_inventory(config.inventory, metrics))
     payments, more_breakers, more_closers = told(lambda: _open_payments(config.payment, metrics))
-    return Peers(inventory, payments, [*breakers, *more_breakers], [*closers, *more_closers])
+    return Peers(inventory, payments, [*breakers, *more_breakers], [*closers, *more_closers], checks)
 
 
 def connect_inventory(
@@ -62,15 +65,18 @@ def connect_inventory(
 
 def _open_inventory(
     config: InventoryConfig | None, metrics: Metrics
-) -> tuple[Inventory | None, list[CircuitBreaker], list[Close]]:
+) -> tuple[Inventory | None, list[CircuitBreaker], list[Close], Mapping[str, Check]]:
     if config is None:
-        return None, [], []
+        return None, [], [], {}
     budget = RetryBudget("inventory", RetryBudgetSettings(**asdict(config.guard.retry)))
     settings = PeerSettings(config.timeout_seconds, root_certificates=_authorities(config.ca_file))
     peer = _BudgetedPeer(config.address, settings, budget, PeerMetrics("inventory", metrics))
     inventory = GrpcInventory(peer)
     admission = open_admission("inventory", config.guard)
-    return GuardedInventory(inventory, admission), [admission.breaker], [inventory.close]
+    # Not by way of the guard: whoever asks for health must not move its breaker.
+    check = shared(partial(check_inventory, inventory, config.address), monotonic)
+    guarded = GuardedInventory(inventory, admission)
+    return guarded, [admission.breaker], [inventory.close], {"inventory": check}
 
 
 def _open_payments(

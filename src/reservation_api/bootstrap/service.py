@@ -24,7 +24,7 @@ from reservation_api.application.recover import Recover
 from reservation_api.application.relay import Carry, FastRelay, Relay
 from reservation_api.application.use_cases import UseCases
 from reservation_api.bootstrap.aws import open_aws
-from reservation_api.bootstrap.checks import check_breakers
+from reservation_api.bootstrap.checks import BusHealth, check_breakers
 from reservation_api.bootstrap.counting import counting_deliveries, counting_moves
 from reservation_api.bootstrap.embedded import open_embedded
 from reservation_api.bootstrap.identity import open_identity
@@ -97,6 +97,7 @@ class _Circle:
     deliver: Carry
     fast_relay: FastRelay
     offer: Offer
+    bus_health: BusHealth
 
 
 def build(config: Config, clock: Clock | None = None) -> Service:
@@ -128,7 +129,7 @@ def build(config: Config, clock: Clock | None = None) -> Service:
         relay=Relay(runtime.outbox, circle.deliver, clock, config.relay),
         fast_relay=circle.fast_relay,
         purges=runtime.purges,
-        health=Health(_checks(runtime, breakers)),
+        health=Health({"eventBus": circle.bus_health.check, **_checks(runtime, breakers), **peers.checks}),
         metrics=metrics,
         closers=(*peers.closers, *identity.closers, runtime.close),
         embedded_database=runtime.database,
@@ -158,9 +159,11 @@ def _circle(parts: _Parts) -> _Circle:
     runtime = parts.runtime
     offer = counting_moves(to_fast_relay, parts.metrics, parts.clock)
     recover = Recover(runtime.unguarded_store, finish(runtime.unguarded_store))
-    deliver = counting_deliveries(Deliver(runtime.event_bus, parts.inventory, recover), parts.metrics)
+    bus_health = BusHealth(parts.clock)
+    watched = bus_health.watching(Deliver(runtime.event_bus, parts.inventory, recover))
+    deliver = counting_deliveries(watched, parts.metrics)
     fast_relay = FastRelay(runtime.outbox, deliver)
-    return _Circle(finish, deliver, fast_relay, offer)
+    return _Circle(finish, deliver, fast_relay, offer, bus_health)
 
 
 def _use_cases(config: Config, parts: _Parts, finish: FinishConfirm, offer: Offer) -> UseCases:

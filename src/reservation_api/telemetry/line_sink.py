@@ -18,14 +18,25 @@ MAX_WAITING_BYTES: Final = 8 * 1024 * 1024
 GATHER_SECONDS: Final = 0.02
 """Lines wait so long for company: a thread that woke for each would cost more than the line."""
 LOOK_SECONDS: Final = 0.005
+LAST_STANDARD_DESCRIPTOR: Final = 2
 CHUNK_BYTES: Final = select.PIPE_BUF
 """What a pipe takes in one piece: lines of several processes do not mix."""
 
 
 def sink_of(stream: IO[Any] | None) -> "LineSink":
     """Return a sink for stdout or stderr; None, as Python has it, if the process was started without."""
-    # Its number must not go to the next file that is opened: lines would be written into that.
+    _keep_standard_descriptors()
     return LineSink(os.open(os.devnull, os.O_WRONLY) if stream is None else stream.fileno())
+
+
+def _keep_standard_descriptors() -> None:
+    """Let no file or socket have the numbers of streams that are closed.
+
+    Whoever writes to stderr would write into it, and libuv ends a process that closes one.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= LAST_STANDARD_DESCRIPTOR:
+        pass
+    os.close(descriptor)
 
 
 class LineSink:
