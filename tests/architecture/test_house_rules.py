@@ -33,9 +33,15 @@ WORDS_THAT_SAY_NOTHING: Final = frozenset(
     {"manager", "managers", "helper", "helpers", "util", "utils", "utility", "utilities", "misc"}
 )
 PUBLISHERS: Final = frozenset(
-    {"application/deliver.py", "adapters/resilience/event_bus.py", "application/redrive.py"}
+    {
+        "application/deliver.py",
+        "adapters/resilience/event_bus.py",
+        "bootstrap/traced_calls.py",
+        "application/redrive.py",
+    }
 )
-"""The relay's hand, the guard that it publishes through, and what an operator publishes a second time."""
+"""The relay's hand, the guard and the tracing that it publishes through, and what an operator publishes a
+second time."""
 PLACES_OF_A_MACHINE: Final = re.compile(r"(?<![\w.])/(?:work|home|Users|root)/\w|[A-Z]:\\Users\\")
 WAITING_TESTS: Final = {
     "tests/unit/test_bench_load.py: sleeps": "the stall that the load generator must notice is real time",

@@ -153,7 +153,7 @@ async def test_every_call_of_a_grpc_request_has_its_trace_and_no_more_time_than_
     assert [it.method for it in told] == ["ReserveSeat", "ReserveSeat", "CommitReservation"]
     assert [it.trace_id for it in told] == ["a" * 32, "b" * 32, "c" * 32]
     spans = {it.traceparent[36:52] for it in told}
-    assert len(spans - {SPAN}) == 3
+    assert spans == {SPAN}  # nothing is recorded here: a span of our own would be missing in the trace
     for it in told:
         assert it.traceparent == f"00-{it.trace_id}-{it.traceparent[36:52]}-01"
         assert 0 < (it.seconds or 0.0) <= SHORT_SECONDS * ROUNDED_UP

@@ -239,6 +239,18 @@ async def test_calls_carry_the_trace_of_the_request_with_a_span_of_their_own() -
     assert third == ["None"]
 
 
+async def test_calls_name_the_span_that_they_are_part_of_and_pass_on_the_state() -> None:
+    peer = ScriptedPeer({"ReserveSeat": hold})
+    trace = Trace(TRACE, is_sampled=True, span_id="00f067aa0ba902b7", state="congo=t61rcWkgMzE")
+    async with listening(peer) as port:
+        context = CallContext(trace=lambda: trace)
+        async with connected(f"127.0.0.1:{port}", context=context) as inventory:
+            await inventory.reserve(ASK)
+    [sent] = peer.metadata
+    assert sent["traceparent"] == f"00-{TRACE}-00f067aa0ba902b7-01"
+    assert sent["tracestate"] == "congo=t61rcWkgMzE"
+
+
 async def test_a_garbled_reply_is_no_answer() -> None:
     async def garbage(_: bytes, __: Any) -> bytes:
         return b"\xff\xff\xff"

@@ -31,8 +31,9 @@ from reservation_api.domain.reservation import Status
 from reservation_api.telemetry import names
 from reservation_api.telemetry.metrics import Metrics
 from reservation_api.telemetry.names import METRICS, Kind, Metric
-from reservation_api.telemetry.otlp_export import FLUSH_SECONDS, MetricsExporter
+from reservation_api.telemetry.otlp_export import FLUSH_SECONDS, Exporter
 from reservation_api.telemetry.otlp_http import Later, OtlpSender, Refused
+from reservation_api.telemetry.otlp_metrics import MetricsSignal
 from reservation_api.telemetry.resource import resource_of_process
 
 LONG = 3600.0
@@ -55,12 +56,11 @@ def metrics() -> Metrics:
 
 
 @asynccontextmanager
-async def exporting(
-    metrics: Metrics, url: str, interval_seconds: float = LONG
-) -> AsyncIterator[MetricsExporter]:
+async def exporting(metrics: Metrics, url: str, interval_seconds: float = LONG) -> AsyncIterator[Exporter]:
     sender = OtlpSender(url, now, send_seconds=1.0)
     try:
-        yield MetricsExporter(metrics, sender, now, interval_seconds)
+        dropped = metrics.counter(names.TELEMETRY_DROPPED, "metrics")
+        yield Exporter(MetricsSignal(metrics, now, interval_seconds), sender, dropped)
     finally:
         await sender.close()
 

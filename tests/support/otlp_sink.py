@@ -1,8 +1,9 @@
 """A collector that keeps what it is sent: OTLP over HTTP, decoded with the official messages.
 
 with sink() as collector:
-    …  # send to collector.url
+    …  # send to collector.url and collector.traces_url
     collector.counter("HTTPRequests")            # the sum over all batches and processes
+    collector.spans()                            # of all processes, in the order in which they came
     collector.answers = refuse(400)              # from now on
 """
 
@@ -20,13 +21,16 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
     ExportMetricsServiceResponse,
 )
-from opentelemetry.proto.common.v1.common_pb2 import KeyValue
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import (
     ExponentialHistogramDataPoint,
     Metric,
     NumberDataPoint,
 )
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+TRACES_PATH = "/v1/traces"
 NO_HEADERS: Mapping[str, str] = {}
 Attributes = frozenset[tuple[str, str]]
 Answer = Callable[["Handler"], None]
@@ -46,6 +50,52 @@ class Sent:
         return list(getattr(self.metric, str(kind)).data_points)
 
 
+@dataclass(frozen=True)
+class SentSpan:
+    """One span of one process."""
+
+    instance: str
+    span: Span
+
+    @property
+    def name(self) -> str:
+        return self.span.name
+
+    @property
+    def kind(self) -> str:
+        return Span.SpanKind.Name(self.span.kind).removeprefix("SPAN_KIND_")
+
+    @property
+    def trace_id(self) -> str:
+        return self.span.trace_id.hex()
+
+    @property
+    def span_id(self) -> str:
+        return self.span.span_id.hex()
+
+    @property
+    def parent_id(self) -> str:
+        """Its parent's id; empty: it is the first of its trace."""
+        return self.span.parent_span_id.hex()
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        return {pair.key: _value(pair.value) for pair in self.span.attributes}
+
+    @property
+    def links(self) -> list[tuple[str, str]]:
+        return [(link.trace_id.hex(), link.span_id.hex()) for link in self.span.links]
+
+    @property
+    def has_failed(self) -> bool:
+        return self.span.status.code == 2
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """Nanoseconds since 1970, from and to."""
+        return self.span.start_time_unix_nano, self.span.end_time_unix_nano
+
+
 @dataclass
 class Sink:
     """What has come in."""
@@ -56,11 +106,29 @@ class Sink:
     bodies: list[bytes] = field(default_factory=list)
     headers: list[Mapping[str, str]] = field(default_factory=list)
     batches: list[ExportMetricsServiceRequest] = field(default_factory=list)
+    traces: list[ExportTraceServiceRequest] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/v1/metrics"
+
+    @property
+    def traces_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}{TRACES_PATH}"
+
+    def spans(self, trace_id: str = "") -> list[SentSpan]:
+        """Return the spans that have come in, of one trace or of all."""
+        with self.lock:
+            batches = list(self.traces)
+        found = [
+            SentSpan(attributes(of.resource.attributes).get("service.instance.id", ""), span)
+            for batch in batches
+            for of in batch.resource_spans
+            for scope in of.scope_spans
+            for span in scope.spans
+        ]
+        return [one for one in found if trace_id in {"", one.trace_id}]
 
     def sent(self, name: str = "") -> list[Sent]:
         with self.lock:
@@ -126,7 +194,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def keep(self) -> None:
         with self.sink.lock:
-            self.sink.batches.append(ExportMetricsServiceRequest.FromString(self.body))
+            if self.path == TRACES_PATH:
+                self.sink.traces.append(ExportTraceServiceRequest.FromString(self.body))
+            else:
+                self.sink.batches.append(ExportMetricsServiceRequest.FromString(self.body))
 
     def say(self, status: int, body: bytes = b"", headers: Mapping[str, str] = NO_HEADERS) -> None:
         self.send_response(status)
@@ -182,6 +253,18 @@ def never_answer(until: threading.Event) -> Answer:
 
 def attributes(pairs: "list[KeyValue] | Any") -> dict[str, str]:
     return {pair.key: pair.value.string_value for pair in pairs}
+
+
+def _value(value: AnyValue) -> Any:
+    match value.WhichOneof("value"):
+        case "string_value":
+            return value.string_value
+        case "int_value":
+            return value.int_value
+        case "array_value":
+            return [_value(one) for one in value.array_value.values]
+        case other:
+            raise AssertionError(f"nothing of ours is {other}")
 
 
 class _Server(ThreadingHTTPServer):

@@ -15,6 +15,8 @@ from tests.support.processes import HOST, Running, free_port, running, wait_unti
 EVENT = "evt_1"
 BREAKER = "APP_INVENTORY_CIRCUITBREAKER"
 
+DEFAULTS: Mapping[str, str] = {}
+
 _keys = count(1)
 
 
@@ -87,9 +89,11 @@ def open_shop(folder: Path, settings: Mapping[str, str], *, rows: int, seats_per
         yield Shop(stack, port, data, inventory, server, worker, http)
 
 
-def inventory_on(port: int, data_dir: Path) -> AbstractContextManager[Running]:
+def inventory_on(
+    port: int, data_dir: Path, settings: Mapping[str, str] = DEFAULTS
+) -> AbstractContextManager[Running]:
     arguments = ["inventory", "serve", "--host", HOST, "--port", str(port)]
-    return running(arguments, data_dir=data_dir)
+    return running(arguments, settings, data_dir=data_dir)
 
 
 def is_serving(port: int, service: str = "") -> bool:

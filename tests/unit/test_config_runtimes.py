@@ -87,6 +87,37 @@ def test_the_documents_collector_is_sent_metrics_as_often_as_asked() -> None:
     assert load({}).telemetry.otlp is None
 
 
+def test_traces_go_to_the_same_collector_by_its_other_path() -> None:
+    traces = load(DOCUMENT).telemetry.traces
+    assert traces is not None
+    assert traces.endpoint == "http://otel-collector.dev.svc.cluster.local:4318/v1/traces"
+    assert traces.ratio == 0.01
+    assert load({}).telemetry.traces is None
+
+
+def test_traces_go_where_they_are_told_to_and_as_many_as_asked_for() -> None:
+    elsewhere = {"APP_OTLP_TRACES_ENDPOINT": "http://tempo:4318/v1/traces", "APP_TRACES_RATIO": "1"}
+    for environ in (elsewhere, {**DOCUMENT, **elsewhere}):
+        traces = load(environ).telemetry.traces
+        assert traces is not None
+        assert (traces.endpoint, traces.ratio) == ("http://tempo:4318/v1/traces", 1.0)
+    assert load(elsewhere).telemetry.otlp is None
+    assert load({**DOCUMENT, **elsewhere, "APP_TRACES": "false"}).telemetry.traces is None
+
+
+def test_a_collector_whose_path_for_traces_can_not_be_guessed_is_a_note() -> None:
+    other = {"OTLP_ENDPOINT": "http://collector:4318/metrics"}
+    told = (
+        "no traces are sent: OTLP_ENDPOINT does not end in /v1/metrics,"
+        " and APP_OTLP_TRACES_ENDPOINT is not set"
+    )
+    config = load(other)
+    assert config.telemetry.traces is None
+    assert told in config.notes
+    for silent in ({"APP_TRACES": "false"}, {"APP_OTLP_TRACES_ENDPOINT": "http://collector:4318/traces"}):
+        assert told not in load({**other, **silent}).notes
+
+
 def test_cloudwatch_is_told_by_way_of_stdout_if_asked_for() -> None:
     assert not load({}).telemetry.emf
     assert load({"APP_METRICS_EMF": "true"}).telemetry.emf
@@ -122,6 +153,10 @@ def test_tables_need_the_rest_of_the_aws_runtime() -> None:
         ({"SQS_ENDPOINT": "http://localhost:4566"}, f"SQS_ENDPOINT needs {', '.join(TABLES)} too"),
         ({"APP_GRPC_TRUSTED": "true"}, "APP_GRPC_TRUSTED needs GRPC_PORT too"),
         ({"APP_OTLP_INTERVAL_SECONDS": "1"}, "APP_OTLP_INTERVAL_SECONDS needs OTLP_ENDPOINT too"),
+        (
+            {"APP_TRACES_RATIO": "1"},
+            "APP_TRACES_RATIO needs OTLP_ENDPOINT or APP_OTLP_TRACES_ENDPOINT too",
+        ),
     ],
 )
 def test_half_a_branch_is_a_fault(environ: dict[str, str], fault: str) -> None:

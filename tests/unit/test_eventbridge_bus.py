@@ -102,6 +102,13 @@ def test_an_entry_is_what_the_bus_is_to_show() -> None:
     }
 
 
+def test_a_trace_that_is_recorded_goes_on_from_the_request_that_made_the_event() -> None:
+    recorded = entry_of(replace(EVENT, trace_id=TRACE, span_id="00f067aa0ba902b7"), "bus")
+    root = f"Root=1-{TRACE[:8]}-{TRACE[8:]}"
+    assert recorded["TraceHeader"] == f"{root};Parent=00f067aa0ba902b7;Sampled=1"
+    assert entry_of(replace(EVENT, trace_id=TRACE), "bus")["TraceHeader"] == root
+
+
 @pytest.mark.parametrize("trace_id", ["", "unknown", TRACE.upper(), TRACE + "0", TRACE[1:], f"{TRACE}\n"])
 def test_a_trace_that_x_ray_would_not_know_is_left_out(trace_id: str) -> None:
     assert "TraceHeader" not in entry_of(replace(EVENT, trace_id=trace_id), "bus")

@@ -12,7 +12,10 @@ from reservation_api.application.command import Answer
 from reservation_api.domain.errors import SoldOutError, StoreUnavailableError
 from reservation_api.domain.reservation import NewHold, held
 from reservation_api.domain.values import EventId, Money, RecordKey, ReservationId, Seat, SeatId, UserId
-from reservation_api.entrypoints.http.trace_context import trace_of
+from reservation_api.entrypoints.http.trace_context import RequestTraces
+from reservation_api.ports.request_context import Trace
+from reservation_api.telemetry.instruments import Counter
+from reservation_api.telemetry.spans import Tracer
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
@@ -21,6 +24,11 @@ SEATS = (Seat(SeatId("A-1"), "A", "1", "1", Money(110_000, "KRW")),)
 HOLD = NewHold(ReservationId("rsv_1"), EventId("evt_1"), UserId("user-1"), RecordKey("r"))
 ANSWER = Answer(as_of=CLOCK.now(), reservation=held(HOLD, SEATS, CLOCK.now(), CLOCK.now()))
 BODY = {"event_id": "evt_1", "qty": 1}
+
+
+def trace_of(traceparent: str | None, tracestate: str | None = None) -> Trace:
+    headers = {"traceparent": traceparent, "tracestate": tracestate}
+    return RequestTraces().of({name: value for name, value in headers.items() if value is not None})
 
 
 def client_of(answer: Any) -> Client:
@@ -81,6 +89,39 @@ def test_anything_else_begins_a_new_trace(header: str | None) -> None:
 )
 def test_a_trace_is_recorded_if_the_caller_says_so(header: str | None, *, is_sampled: bool) -> None:
     assert trace_of(header).is_sampled is is_sampled
+
+
+@pytest.mark.parametrize(
+    ("tracestate", "passed_on"),
+    [
+        ("congo=t61rcWkgMzE,rojo=00f067aa0ba902b7", "congo=t61rcWkgMzE,rojo=00f067aa0ba902b7"),
+        ("x" * 512, "x" * 512),
+        ("x" * 513, ""),
+        ("a=é", ""),
+        ("a=1\n", ""),
+        ("", ""),
+        (None, ""),
+    ],
+)
+def test_what_others_want_passed_on_is_if_it_can_be(tracestate: str | None, passed_on: str) -> None:
+    for header in (PARENT, f"{PARENT[:-2]}00"):
+        assert trace_of(header, tracestate).state == passed_on
+
+
+def test_a_new_trace_takes_no_state_from_one_that_is_not_valid() -> None:
+    assert trace_of("nonsense", "congo=t61rcWkgMzE").state == trace_of(None, "congo=1").state == ""
+
+
+def test_who_records_nothing_passes_on_the_callers_span_and_who_does_one_of_its_own() -> None:
+    headers, tracer = {"traceparent": PARENT}, Tracer(0.0, CLOCK.now, Counter())
+    assert RequestTraces().of(headers).traceparent == PARENT
+    recorded = RequestTraces(tracer).of(headers)
+    assert recorded.traceparent == f"00-{TRACE}-{recorded.span_id}-01"
+    assert recorded.parent_id == PARENT[36:52] != recorded.span_id
+    unrecorded = RequestTraces(tracer).of({"traceparent": f"{PARENT[:-2]}00"})
+    assert unrecorded.span_id is None
+    assert unrecorded.traceparent[:36] == PARENT[:36]
+    assert unrecorded.traceparent[-3:] == "-00"
 
 
 @given(st.text())

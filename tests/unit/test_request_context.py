@@ -7,6 +7,7 @@ import pytest
 from reservation_api.ports.request_context import (
     RequestContext,
     Trace,
+    part_of_request,
     present_seconds_left,
     present_trace,
 )
@@ -47,6 +48,36 @@ def test_a_request_within_another_has_a_deadline_of_its_own_or_none() -> None:
         with RequestContext(OTHER):
             assert present() == (OTHER, False)
         assert present() == (TRACE, True)
+
+
+def test_a_part_of_a_request_has_a_span_of_its_own_and_the_requests_deadline() -> None:
+    whole = OTHER._replace(span_id="00f067aa0ba902b7")
+    part = whole.part()
+    assert (part.trace_id, part.parent_id, part.is_sampled) == (whole.trace_id, whole.span_id, True)
+    assert part.span_id != whole.span_id
+    with RequestContext(whole, 60.0):
+        with part_of_request(part):
+            assert present() == (part, True)
+            with part_of_request(part.part()):
+                assert present()[1]
+        assert present() == (whole, True)
+    with part_of_request(part):
+        assert present() == (part, False)
+
+
+async def test_a_part_that_outlives_its_request_has_no_deadline_either() -> None:
+    is_over = asyncio.Event()
+
+    async def afterwards() -> tuple[Trace | None, bool]:
+        with part_of_request(OTHER.part()):
+            await is_over.wait()
+            return present()
+
+    with RequestContext(OTHER, 60.0):
+        later = asyncio.create_task(afterwards())
+        await asyncio.sleep(0)
+    is_over.set()
+    assert (await later)[1] is False
 
 
 async def test_a_failure_ends_the_block_too() -> None:

@@ -9,7 +9,7 @@ from typing import assert_never
 
 import msgspec
 
-from reservation_api.application.outbox_entries import RecoveryPayload, ReleasePayload
+from reservation_api.application.outbox_entries import RecoveryPayload, ReleasePayload, trace_of
 from reservation_api.application.recover import Recover
 from reservation_api.domain.errors import UnavailableError
 from reservation_api.domain.events import SOURCE
@@ -17,7 +17,7 @@ from reservation_api.domain.values import OutboxId, ReservationId
 from reservation_api.ports.event_bus import MAX_BATCH_ENTRIES, EventBus, OutgoingEvent, PublishOutcome
 from reservation_api.ports.inventory import Inventory, ReleaseOutcome, ReleaseSeats
 from reservation_api.ports.outbox import OutboxEntry, OutboxType
-from reservation_api.ports.request_context import RequestContext, Trace
+from reservation_api.ports.request_context import RequestContext
 
 MAX_CONCURRENT_CALLS = 16
 """Calls to the inventory under way at once from one relay: releases never crowd out holds."""
@@ -83,7 +83,7 @@ class Deliver:
         async with self._calls:
             try:
                 # The trace of the request that left the row, without its deadline: nobody waits any more.
-                with RequestContext(Trace(entry.trace_id)):
+                with RequestContext(trace_of(entry)):
                     error = await self._carry_out(entry)
             except UnavailableError as outage:
                 return Delivery(entry, Verdict.OUTAGE, str(outage))
@@ -127,6 +127,7 @@ def _outgoing(entry: OutboxEntry) -> OutgoingEvent:
         detail=entry.payload,
         occurred_at=entry.created_at,
         trace_id=entry.trace_id,
+        span_id=trace_of(entry).span_id,
     )
 
 

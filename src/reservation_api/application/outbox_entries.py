@@ -1,6 +1,7 @@
 """The outbox rows that commands leave behind, and what their payloads say."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import msgspec
@@ -9,6 +10,7 @@ from reservation_api.domain.events import ReservationEvent, event_of
 from reservation_api.domain.reservation import Reservation
 from reservation_api.domain.values import EventId, OrderId, OutboxId, ReservationId, SeatId
 from reservation_api.ports.outbox import OutboxEntry, OutboxType, aggregate_of
+from reservation_api.ports.request_context import Trace, present_trace
 
 Offer = Callable[[Sequence[OutboxEntry]], None]
 """Hands committed rows to the fast path; it never blocks and may drop them: the slow path has them all."""
@@ -22,23 +24,40 @@ RECOVERY_SECONDS = 3
 _ENCODER = msgspec.json.Encoder()
 
 
-class ReleasePayload(msgspec.Struct, frozen=True):
+class ReleasePayload(msgspec.Struct, frozen=True, omit_defaults=True):
     """Which seats to give back, and why."""
 
     event_id: EventId
     seat_ids: tuple[SeatId, ...]
     reason: str
+    traceparent: str | None = None
 
 
-class RecoveryPayload(msgspec.Struct, frozen=True):
+class RecoveryPayload(msgspec.Struct, frozen=True, omit_defaults=True):
     """Which confirm to finish."""
 
     order_id: OrderId
+    traceparent: str | None = None
+
+
+class _Traced(msgspec.Struct):
+    """What every payload may say; the rest is skipped."""
+
+    traceparent: str | None = None
+
+
+_TRACED = msgspec.json.Decoder(_Traced)
+_IS_TRACED = '"traceparent":"'
+"""In a payload that need not be decoded to know that it is not: in text, the quotes would be escaped."""
+_SPAN_ID = slice(36, 52)
+"""Of a `traceparent` of ours."""
 
 
 def event_entry(reservation: Reservation, trace_id: str) -> OutboxEntry:
     """Make the row that publishes what has just happened to a reservation."""
-    event = event_of(reservation, trace_id)
+    event, traceparent = event_of(reservation, trace_id), _traceparent(trace_id)
+    if traceparent is not None:
+        event = replace(event, traceparent=traceparent)
     kind = OutboxType.RESERVATION_CREATED if event.status == "HOLD" else OutboxType.RESERVATION_STATUS_CHANGED
     return _entry(event.id, kind, event, trace_id, reservation.updated_at)
 
@@ -47,6 +66,7 @@ def release_entry(
     reservation_id: ReservationId, payload: ReleasePayload, trace_id: str, now: datetime
 ) -> OutboxEntry:
     """Make the row that gives seats back to the inventory."""
+    payload = msgspec.structs.replace(payload, traceparent=_traceparent(trace_id))
     return _entry(OutboxId(f"{reservation_id}.release"), OutboxType.RELEASE_SEATS, payload, trace_id, now)
 
 
@@ -64,8 +84,25 @@ def recovery_id(reservation_id: ReservationId, order_id: OrderId) -> OutboxId:
 def recovery_entry(reservation: Reservation, order_id: OrderId, trace_id: str) -> OutboxEntry:
     """Make the row that finishes a confirm should this process not live to do it."""
     outbox_id = recovery_id(reservation.reservation_id, order_id)
-    payload = RecoveryPayload(order_id)
+    payload = RecoveryPayload(order_id, _traceparent(trace_id))
     return _entry(outbox_id, OutboxType.RECOVER_CONFIRM, payload, trace_id, reservation.updated_at)
+
+
+def trace_of(entry: OutboxEntry) -> Trace:
+    """Return the trace of the request that left a row, and the span in it if that was recorded."""
+    if _IS_TRACED in entry.payload:
+        traceparent = _TRACED.decode(entry.payload).traceparent
+        if traceparent is not None:
+            return Trace(entry.trace_id, is_sampled=True, span_id=traceparent[_SPAN_ID])
+    return Trace(entry.trace_id)
+
+
+def _traceparent(trace_id: str) -> str | None:
+    """Name the present request, if it is recorded; a confirm that another has begun is that one's."""
+    trace = present_trace()
+    if trace is None or not trace.is_sampled or trace.trace_id != trace_id:
+        return None
+    return trace.traceparent
 
 
 def _entry(

@@ -27,29 +27,35 @@ from reservation_api.bootstrap.counting import TimedDynamoDb, watch_client
 from reservation_api.bootstrap.guards import open_admission
 from reservation_api.bootstrap.runtime import Runtime
 from reservation_api.bootstrap.told import told
+from reservation_api.bootstrap.traced_calls import TracedDynamoDb, traced_bus
 from reservation_api.config.tree import AwsConfig, AwsServiceConfig
 from reservation_api.domain.reservation import HoldPolicy
 from reservation_api.domain.values import ReservationId
 from reservation_api.ports.clock import Clock
 from reservation_api.ports.store import ReservationStore
 from reservation_api.telemetry.metrics import Metrics
+from reservation_api.telemetry.spans import Tracer
 
 NOBODYS = ReservationId("rsv_health")
 """An id that no reservation has: asking for it shows that the store answers."""
 
 
-def open_aws(config: AwsConfig, hold: HoldPolicy, clock: Clock, metrics: Metrics) -> Runtime:
+def open_aws(
+    config: AwsConfig, hold: HoldPolicy, clock: Clock, metrics: Metrics, tracer: Tracer | None
+) -> Runtime:
     """Make the clients; connections and credentials are had by the first calls. Raises ConfigError."""
     wires = _Wires(config, clock, CredentialChain(default_chain(config.region)), tls_context())
     dynamodb_client = wires.open("dynamodb", DYNAMODB, config.dynamodb)
     events_client = wires.open("eventbridge", EVENTBRIDGE, config.eventbridge)
     watch_client(metrics, "dynamodb", dynamodb_client)
     watch_client(metrics, "eventbridge", events_client)
-    dynamodb = DynamoDb(TimedDynamoDb(dynamodb_client, metrics))
+    timed = TimedDynamoDb(dynamodb_client, metrics)
+    dynamodb = DynamoDb(timed if tracer is None else TracedDynamoDb(timed, tracer))
     tables = TableNames(**asdict(config.tables))
     shards = StatusShards(config.status_shards)
     store = DynamoDbReservationStore(dynamodb, tables, shards, hold.hold_seconds)
     outbox = DynamoDbOutbox(dynamodb, tables, shards)
+    bus = EventBridgeBus(events_client, config.bus_name)
     of_store = open_admission("store", config.dynamodb.guard)
     of_bus = open_admission("eventBus", config.eventbridge.guard)
 
@@ -62,7 +68,7 @@ def open_aws(config: AwsConfig, hold: HoldPolicy, clock: Clock, metrics: Metrics
         unguarded_store=store,
         outbox=outbox,
         read_model=GuardedReadModel(DynamoDbReadModel(dynamodb, tables), of_store),
-        event_bus=GuardedEventBus(EventBridgeBus(events_client, config.bus_name), of_bus),
+        event_bus=traced_bus(GuardedEventBus(bus, of_bus), tracer, "aws_eventbridge", config.bus_name),
         inventory=None,
         database=None,
         checks={

@@ -16,9 +16,14 @@ from reservation_api.adapters.system_clock import SystemClock
 from reservation_api.application.health import Component, ComponentStatus
 from reservation_api.bootstrap.checks import check_inventory, check_outbox
 from reservation_api.bootstrap.runtime import Purge, Runtime
+from reservation_api.bootstrap.traced_calls import traced_bus
+from reservation_api.bootstrap.traced_ports import TracedInventory, TracedReadModel, TracedStore
+from reservation_api.bootstrap.tracing import open_tracer
 from reservation_api.config.tree import Config
 from reservation_api.ports.clock import Clock
 from reservation_api.ports.inventory import Inventory
+from reservation_api.telemetry.metrics import Metrics
+from reservation_api.telemetry.spans import Tracer
 
 LOW_DISK_BYTES = 10 * 1024 * 1024
 """As Spring Boot's disk space check has it: below, SQLite is about to refuse writes."""
@@ -30,6 +35,8 @@ class InventoryService:
 
     clock: Clock
     inventory: Inventory
+    metrics: Metrics
+    tracer: Tracer | None
     purge: Purge
     close: Callable[[], None]
     """May be repeated."""
@@ -45,11 +52,19 @@ def open_inventory(config: Config) -> InventoryService:
     """Open the built-in inventory by itself; raises StoreUnavailableError."""
     clock = SystemClock()
     database = open_database(config)
-    inventory = SqliteInventory(database, clock)
-    return InventoryService(clock, inventory, inventory.purge_ended_holds, database.close)
+    inventory, metrics = SqliteInventory(database, clock), Metrics()
+    tracer = open_tracer(config.telemetry, metrics, clock)
+    return InventoryService(
+        clock=clock,
+        inventory=inventory if tracer is None else TracedInventory(inventory, tracer),
+        metrics=metrics,
+        tracer=tracer,
+        purge=inventory.purge_ended_holds,
+        close=database.close,
+    )
 
 
-def open_embedded(config: Config, clock: Clock) -> Runtime:
+def open_embedded(config: Config, clock: Clock, tracer: Tracer | None) -> Runtime:
     """Open the file and what is in it; raises StoreUnavailableError."""
     database = open_database(config)
     store = SqliteReservationStore(database)
@@ -58,14 +73,15 @@ def open_embedded(config: Config, clock: Clock) -> Runtime:
     async def close() -> None:
         database.close()
 
-    outbox = SqliteOutbox(database)
+    outbox, read_model = SqliteOutbox(database), SqliteReadModel(database)
+    traced_store = store if tracer is None else TracedStore(store, tracer)
     return Runtime(
-        store=store,
-        unguarded_store=store,
+        store=traced_store,
+        unguarded_store=traced_store,
         outbox=outbox,
-        read_model=SqliteReadModel(database),
-        event_bus=SqliteEventLog(database),
-        inventory=inventory,
+        read_model=read_model if tracer is None else TracedReadModel(read_model, tracer),
+        event_bus=traced_bus(SqliteEventLog(database), tracer, "sqlite", "event_log"),
+        inventory=inventory if tracer is None else TracedInventory(inventory, tracer),
         database=database,
         checks={
             "store": partial(_check_store, database, config.store.database_file),

@@ -26,11 +26,13 @@ from reservation_api.bootstrap.guards import open_admission
 from reservation_api.bootstrap.runtime import Check, Close
 from reservation_api.bootstrap.tls import read_authorities
 from reservation_api.bootstrap.told import told
+from reservation_api.bootstrap.traced_calls import Peer, TracedPeer
 from reservation_api.config.tree import Config, InventoryConfig, PaymentConfig
 from reservation_api.ports.clock import Clock
 from reservation_api.ports.inventory import Inventory
 from reservation_api.ports.payment import PaymentVerifier
 from reservation_api.telemetry.metrics import Metrics
+from reservation_api.telemetry.spans import Tracer
 
 Reply = TypeVar("Reply", bound=Message)
 
@@ -47,10 +49,10 @@ class Peers:
     checks: Mapping[str, Check]
 
 
-def open_peers(config: Config, metrics: Metrics) -> Peers:
+def open_peers(config: Config, metrics: Metrics, tracer: Tracer | None) -> Peers:
     """Raise ConfigError for an address that is none."""
-    inventory, breakers, closers, checks = told(lambda: _open_inventory(config.inventory, metrics))
-    payments, more_breakers, more_closers = told(lambda: _open_payments(config.payment, metrics))
+    inventory, breakers, closers, checks = told(lambda: _open_inventory(config.inventory, metrics, tracer))
+    payments, more_breakers, more_closers = told(lambda: _open_payments(config.payment, metrics, tracer))
     return Peers(inventory, payments, [*breakers, *more_breakers], [*closers, *more_closers], checks)
 
 
@@ -64,14 +66,14 @@ def connect_inventory(
 
 
 def _open_inventory(
-    config: InventoryConfig | None, metrics: Metrics
+    config: InventoryConfig | None, metrics: Metrics, tracer: Tracer | None
 ) -> tuple[Inventory | None, list[CircuitBreaker], list[Close], Mapping[str, Check]]:
     if config is None:
         return None, [], [], {}
     budget = RetryBudget("inventory", RetryBudgetSettings(**asdict(config.guard.retry)))
     settings = PeerSettings(config.timeout_seconds, root_certificates=_authorities(config.ca_file))
     peer = _BudgetedPeer(config.address, settings, budget, PeerMetrics("inventory", metrics))
-    inventory = GrpcInventory(peer)
+    inventory = GrpcInventory(_traced(peer, tracer))
     admission = open_admission("inventory", config.guard)
     # Not by way of the guard: whoever asks for health must not move its breaker.
     check = shared(partial(check_inventory, inventory, config.address), monotonic)
@@ -80,16 +82,20 @@ def _open_inventory(
 
 
 def _open_payments(
-    config: PaymentConfig | None, metrics: Metrics
+    config: PaymentConfig | None, metrics: Metrics, tracer: Tracer | None
 ) -> tuple[PaymentVerifier, list[CircuitBreaker], list[Close]]:
     if config is None:
         return TrustingPaymentVerifier(), [], []
     budget = RetryBudget("payment", RetryBudgetSettings(**asdict(config.guard.retry)))
     settings = PeerSettings(config.timeout_seconds, root_certificates=_authorities(config.ca_file))
     peer = _BudgetedPeer(config.address, settings, budget, PeerMetrics("payment", metrics))
-    payments = GrpcPaymentVerifier(peer)
+    payments = GrpcPaymentVerifier(_traced(peer, tracer))
     admission = open_admission("payment", config.guard)
     return GuardedPaymentVerifier(payments, admission), [admission.breaker], [payments.close]
+
+
+def _traced(peer: Peer, tracer: Tracer | None) -> Peer:
+    return peer if tracer is None else TracedPeer(peer, tracer)
 
 
 def _authorities(ca_file: Path | None) -> bytes | None:

@@ -30,6 +30,7 @@ from reservation_api.bootstrap.embedded import open_embedded
 from reservation_api.bootstrap.identity import open_identity
 from reservation_api.bootstrap.peers import open_peers
 from reservation_api.bootstrap.runtime import Check, Close, Purge, Runtime
+from reservation_api.bootstrap.tracing import open_tracer
 from reservation_api.config.tree import Config, ConfigError
 from reservation_api.ports.clock import Clock
 from reservation_api.ports.event_bus import EventBus
@@ -39,6 +40,7 @@ from reservation_api.ports.payment import PaymentVerifier
 from reservation_api.ports.read_model import ReadModel
 from reservation_api.ports.store import ReservationStore
 from reservation_api.telemetry.metrics import Metrics
+from reservation_api.telemetry.spans import Tracer
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ class Service:
     purges: Mapping[str, Purge]
     health: Health
     metrics: Metrics
+    tracer: Tracer | None
+    """None: no request is recorded."""
     closers: Sequence[Close]
     embedded_database: Database | None = None
 
@@ -108,8 +112,9 @@ def build(config: Config, clock: Clock | None = None) -> Service:
     clock = clock or SystemClock()
     identity = open_identity(config.identity, clock)
     metrics = Metrics()
-    peers = open_peers(config, metrics)
-    runtime = _runtime(config, clock, metrics)
+    tracer = open_tracer(config.telemetry, metrics, clock)
+    peers = open_peers(config, metrics, tracer)
+    runtime = _runtime(config, clock, metrics, tracer)
     parts = _Parts(runtime, clock, _inventory(peers.inventory, runtime), peers.payments, metrics)
     circle = _circle(parts)
     breakers = (*peers.breakers, *runtime.breakers)
@@ -131,15 +136,16 @@ def build(config: Config, clock: Clock | None = None) -> Service:
         purges=runtime.purges,
         health=Health({"eventBus": circle.bus_health.check, **_checks(runtime, breakers), **peers.checks}),
         metrics=metrics,
+        tracer=tracer,
         closers=(*peers.closers, *identity.closers, runtime.close),
         embedded_database=runtime.database,
     )
 
 
-def _runtime(config: Config, clock: Clock, metrics: Metrics) -> Runtime:
+def _runtime(config: Config, clock: Clock, metrics: Metrics, tracer: Tracer | None) -> Runtime:
     if config.aws is None:
-        return open_embedded(config, clock)
-    return open_aws(config.aws, config.hold, clock, metrics)
+        return open_embedded(config, clock, tracer)
+    return open_aws(config.aws, config.hold, clock, metrics, tracer)
 
 
 def _inventory(peer: Inventory | None, runtime: Runtime) -> Inventory:

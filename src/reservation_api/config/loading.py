@@ -11,7 +11,7 @@ from reservation_api.config.kinds import Anything, is_loopback, split_url, witho
 from reservation_api.config.peers import grpc_of, inventory_of, payment_of, peer_faults, peer_notes
 from reservation_api.config.setting import Setting
 from reservation_api.config.settings import DEV_DEFAULTS, SETTINGS
-from reservation_api.config.telemetry import telemetry_faults, telemetry_of
+from reservation_api.config.telemetry import telemetry_faults, telemetry_notes, telemetry_of
 from reservation_api.config.tree import (
     PROD,
     Config,
@@ -196,3 +196,4 @@ def _notes(values: Values) -> Iterator[str]:
     if values.has("JVM_OPTS"):
         yield "JVM_OPTS is ignored: there is no JVM"
     yield from peer_notes(values)
+    yield from telemetry_notes(values)

@@ -17,6 +17,7 @@ from reservation_api.config.kinds import (
     File,
     IpAddress,
     KeySet,
+    Number,
     Pattern,
     Profiles,
     Seconds,
@@ -213,6 +214,23 @@ AWS = (
 TELEMETRY = (
     Setting("OTLP_ENDPOINT", Url(), "Where to send metrics: the whole URL, /v1/metrics included."),
     Setting("APP_OTLP_INTERVAL_SECONDS", Seconds(0.1, 3600), "How often they are sent.", "10"),
+    Setting(
+        "APP_OTLP_TRACES_ENDPOINT",
+        Url(),
+        "Where to send traces; if unset, OTLP_ENDPOINT with /v1/traces in place of /v1/metrics.",
+    ),
+    Setting(
+        "APP_TRACES",
+        Choice(("true", "false")),
+        "Whether requests are recorded as traces: needs a collector that takes them.",
+        "true",
+    ),
+    Setting(
+        "APP_TRACES_RATIO",
+        Number(0, 1),
+        "What part of the traces that begin here is recorded; callers decide on theirs (`traceparent`).",
+        "0.01",
+    ),
     Setting(
         "APP_METRICS_EMF",
         Choice(("true", "false")),

@@ -236,11 +236,23 @@ class OtlpConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class TracesConfig:
+    """Which requests are recorded, and where their spans go."""
+
+    endpoint: str
+    """The whole URL."""
+    ratio: float
+    """Of the traces that begin here; those that callers bring along are theirs to decide on."""
+
+
+@dataclass(frozen=True, slots=True)
 class TelemetryConfig:
     """Who is told what the process does, other than by being asked."""
 
     otlp: OtlpConfig | None = None
-    """None: no collector."""
+    """Metrics; None: no collector."""
+    traces: TracesConfig | None = None
+    """None: nothing is recorded."""
     emf: bool = False
     """CloudWatch, by way of stdout."""
 

@@ -43,6 +43,8 @@ class ReservationCreated:
     created_at: str
     occurred_at: str
     trace_id: str
+    traceparent: str | None = None
+    """Where the trace goes on (W3C Trace Context); null: this trace is not recorded."""
     reservation_token: str | None = None
 
 
@@ -67,6 +69,8 @@ class ReservationStatusChanged:
     created_at: str
     occurred_at: str
     trace_id: str
+    traceparent: str | None = None
+    """Where the trace goes on (W3C Trace Context); null: this trace is not recorded."""
     order_id: OrderId | None = None
     payment_intent_id: PaymentIntentId | None = None
     reservation_token: str | None = None

@@ -23,6 +23,8 @@ class OutgoingEvent:
     """A JSON object; its schema is docs/events/*.schema.json."""
     occurred_at: datetime
     trace_id: str
+    span_id: str | None = None
+    """Of the request that made it; None: its trace is not recorded."""
 
 
 PublishOutcome = str | EventBusUnavailableError | None

@@ -1,9 +1,10 @@
-"""Metrics sent to a collector, again and again, beside everything else a process does.
+"""A signal sent to a collector, again and again, beside everything else a process does.
 
-interval   the differences since the last batch become a batch
+interval   what has come up since the last batch becomes a batch
 taken      the next interval makes the next batch
-not now    the very same batch is sent again after a while, and the instruments go on counting; so there is
-           one batch at most, and the next one covers all the time that the collector was away
+not now    the very same batch is sent again after a while, and what comes up meanwhile waits where it is:
+           there is one batch at most. Instruments go on counting, so the next one covers all the time that
+           the collector was away; spans wait in a queue that has an end
 refused    the batch is dropped, and counted in TelemetryDropped
 """
 
@@ -12,18 +13,13 @@ import logging
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from time import monotonic
-from typing import Final
+from typing import Final, Protocol
 
 from google.protobuf.message import DecodeError
 
-from reservation_api.telemetry import names
-from reservation_api.telemetry.deltas import Deltas, FamilyDelta
-from reservation_api.telemetry.metrics import Metrics
+from reservation_api.telemetry.instruments import Counter
 from reservation_api.telemetry.otlp_http import Accepted, Later, OtlpSender, Refused, Verdict
-from reservation_api.telemetry.otlp_metrics import Window, encode_metrics, rejected_of
-from reservation_api.telemetry.resource import resource_of_process
 
 FLUSH_SECONDS: Final = 3.0
 """For the last batches; other stages of a shutdown want time, too."""
@@ -32,33 +28,70 @@ GIVE_UP_SECONDS: Final = 900.0
 """A batch that is the reason why the collector fails must not keep all later ones back for ever."""
 TELL_SECONDS: Final = 60.0
 """A collector that is away is told of so often."""
-SIGNAL: Final = "metrics"
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class Taken:
+    """So many items, and how they are written: that is done beside the event loop."""
+
+    count: int
+    encode: Callable[[], bytes]
+
+
+class Signal(Protocol):
+    """What there is to send of one kind."""
+
+    @property
+    def name(self) -> str:
+        """Its name: `metrics`, `traces`."""
+        ...
+
+    @property
+    def items(self) -> str:
+        """What it consists of, in the plural."""
+        ...
+
+    @property
+    def interval_seconds(self) -> float:
+        """How often it is sent."""
+        ...
+
+    def take(self) -> Taken | None:
+        """Return the next batch, which is the caller's from now on; None: there is nothing to tell."""
+        ...
+
+    def waiting(self) -> int:
+        """Return how many items are lost if the process ends without another `take`."""
+        ...
+
+    def is_pressing(self) -> bool:
+        """Tell whether the next batch should not wait for the interval."""
+        ...
+
+    def rejected(self, body: bytes) -> tuple[int, str]:
+        """Return how many items an answer says were rejected, and why; raises DecodeError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class _Batch:
     body: bytes
-    points: int
+    count: int
     made_at: float
     """By the monotonic clock."""
 
 
-class MetricsExporter:
-    """Sends the metrics of one process."""
+class Exporter:
+    """Sends one signal of one process."""
 
-    def __init__(
-        self, metrics: Metrics, sender: OtlpSender, now: Callable[[], datetime], interval_seconds: float
-    ) -> None:
+    def __init__(self, signal: Signal, sender: OtlpSender, dropped: Counter) -> None:
+        self._signal = signal
         self._sender = sender
-        self._now = now
-        self._interval_seconds = interval_seconds
-        self._deltas = Deltas(metrics)
-        self._dropped = metrics.counter(names.TELEMETRY_DROPPED, SIGNAL)
+        self._dropped = dropped
         self._batch: _Batch | None = None
         self._failures = 0
-        self._began_at = now()
         self._tell = Seldom(TELL_SECONDS)
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -70,10 +103,11 @@ class MetricsExporter:
                 await sending
                 await self._flush()
         except TimeoutError:
+            self._dropped.inc(self._signal.waiting())
             self._drop("the collector did not take the last of them in time")
 
     async def _send_until(self, stopping: asyncio.Event) -> None:
-        wait = random.uniform(0, self._interval_seconds)  # noqa: S311 (not all processes at the same moment)
+        wait = random.uniform(0, self._signal.interval_seconds)  # noqa: S311 (not all processes at the same moment)
         while not await _is_set_within(stopping, wait):
             wait = await self.send_once()
 
@@ -82,32 +116,33 @@ class MetricsExporter:
         try:
             batch = self._batch = self._batch or await self._next_batch()
             if batch is None:
-                return self._interval_seconds
+                return self._signal.interval_seconds
             return self._settle(batch, await self._sender.send(batch.body))
         except Exception:  # noqa: BLE001 (whatever is wrong with telemetry, the service goes on)
-            _log.exception("metrics can not be sent")
+            _log.exception("%s can not be sent", self._signal.name)
             self._drop("they can not be sent")
-            return self._interval_seconds
+            return self._signal.interval_seconds
 
     async def _flush(self) -> None:
-        """Send what waits and what has been counted since, for as long as the caller lets it."""
+        """Send what waits and what has come up since, for as long as the caller lets it."""
         self._failures = 0
         while True:
             was_waiting = self._batch is not None
             wait = await self.send_once()
             if self._batch is not None:
                 await asyncio.sleep(wait)
-            elif not was_waiting:
+            elif not was_waiting and not self._signal.waiting():
                 return
 
     async def _next_batch(self) -> _Batch | None:
-        families = self._deltas.take()
-        began_at, self._began_at = self._began_at, self._now()
-        if not families:
+        taken = self._signal.take()
+        if taken is None:
             return None
-        window = Window(began_at, self._began_at)
-        body = await asyncio.to_thread(encode_metrics, families, resource_of_process(), window)
-        return _Batch(body, _count(families), monotonic())
+        try:
+            return _Batch(await asyncio.to_thread(taken.encode), taken.count, monotonic())
+        except BaseException:
+            self._dropped.inc(taken.count)  # it is nobody's any more
+            raise
 
     def _settle(self, batch: _Batch, verdict: Verdict) -> float:
         """Do what follows from a verdict; return how long to wait."""
@@ -121,24 +156,25 @@ class MetricsExporter:
                 self._failures += 1
                 if monotonic() - batch.made_at > GIVE_UP_SECONDS:
                     self._drop(f"the collector does not take them: {reason}")
-                self._tell(lambda: _log.warning("metrics wait for the collector: %s", reason))
+                self._tell(lambda: _log.warning("%s wait for the collector: %s", self._signal.name, reason))
                 return self._backoff_seconds() if wait_seconds is None else wait_seconds
-        return self._interval_seconds
+        return 0.0 if self._signal.is_pressing() else self._signal.interval_seconds
 
     def _note_rejected(self, body: bytes) -> None:
         try:
-            rejected, reason = rejected_of(body)
+            rejected, reason = self._signal.rejected(body)
         except DecodeError:
             return  # taken all the same
         if rejected:
             self._dropped.inc(rejected)
-            self._tell(lambda: _log.warning("the collector rejected %d points: %s", rejected, reason))
+            told = ("the collector rejected %d %s: %s", rejected, self._signal.items, reason)
+            self._tell(lambda: _log.warning(*told))
 
     def _drop(self, why: str) -> None:
         if self._batch is not None:
-            points, self._batch, self._failures = self._batch.points, None, 0
-            self._dropped.inc(points)
-            self._tell(lambda: _log.warning("%d points of metrics are dropped: %s", points, why))
+            count, self._batch, self._failures = self._batch.count, None, 0
+            self._dropped.inc(count)
+            self._tell(lambda: _log.warning("%d %s are dropped: %s", count, self._signal.items, why))
 
     def _backoff_seconds(self) -> float:
         longest = min(BACKOFF_CAP_SECONDS, 2.0 ** min(self._failures - 1, 10))
@@ -158,10 +194,6 @@ class Seldom:
         if self._said_at is None or now - self._said_at >= self._seconds:
             self._said_at = now
             say()
-
-
-def _count(families: list[FamilyDelta]) -> int:
-    return sum(len(family.points) for family in families)
 
 
 async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:

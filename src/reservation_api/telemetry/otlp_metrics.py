@@ -1,24 +1,28 @@
-"""Differences of metrics as OTLP has them: sums, gauges and exponential histograms, in protobuf."""
+"""Differences of metrics as OTLP has them, in protobuf: sums, gauges and exponential histograms.
 
-from collections.abc import Mapping, Sequence
+And the signal of metrics, for the exporter.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
+from functools import partial
 from typing import Final
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
     ExportMetricsServiceResponse,
 )
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
 from opentelemetry.proto.metrics.v1 import metrics_pb2 as wire
-from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 
-from reservation_api.telemetry.deltas import FamilyDelta, HistogramDelta, Point
+from reservation_api.telemetry.deltas import Deltas, FamilyDelta, HistogramDelta, Point
 from reservation_api.telemetry.instruments import SCALE, SMALLEST
+from reservation_api.telemetry.metrics import Metrics
 from reservation_api.telemetry.names import Kind
+from reservation_api.telemetry.otlp_export import Taken
+from reservation_api.telemetry.otlp_values import SCOPE, attributes_of, nanoseconds_of, resource_of
+from reservation_api.telemetry.resource import resource_of_process
 
-SCOPE: Final = "reservation_api"
-EPOCH: Final = datetime.fromtimestamp(0, UTC)
 _DELTA: Final = wire.AGGREGATION_TEMPORALITY_DELTA
 
 
@@ -30,21 +34,47 @@ class Window:
     ended_at: datetime
 
 
+class MetricsSignal:
+    """Implements otlp_export.Signal: what has happened since the last batch was taken."""
+
+    name = "metrics"
+    items = "points of metrics"
+
+    def __init__(self, metrics: Metrics, now: Callable[[], datetime], interval_seconds: float) -> None:
+        self.interval_seconds = interval_seconds
+        self._deltas = Deltas(metrics)
+        self._now = now
+        self._began_at = now()
+
+    def take(self) -> Taken | None:
+        """Return the differences since the last call."""
+        families = self._deltas.take()
+        window = Window(self._began_at, self._now())
+        self._began_at = window.ended_at
+        if not families:
+            return None
+        encode = partial(encode_metrics, families, resource_of_process(), window)
+        return Taken(sum(len(family.points) for family in families), encode)
+
+    def waiting(self) -> int:
+        """Return 0: nothing waits, instruments stand."""
+        return 0
+
+    def is_pressing(self) -> bool:
+        """Return False: instruments take as much as comes."""
+        return False
+
+    def rejected(self, body: bytes) -> tuple[int, str]:
+        """Return how many points an answer says were rejected, and why; raises DecodeError."""
+        answer = ExportMetricsServiceResponse.FromString(body).partial_success
+        return answer.rejected_data_points, answer.error_message
+
+
 def encode_metrics(families: Sequence[FamilyDelta], resource: Mapping[str, str], window: Window) -> bytes:
     """Return the body of a request to /v1/metrics."""
-    scope_metrics = wire.ScopeMetrics(
-        scope=InstrumentationScope(name=SCOPE), metrics=[_metric(family, window) for family in families]
-    )
-    resource_metrics = wire.ResourceMetrics(
-        resource=Resource(attributes=_attributes(resource)), scope_metrics=[scope_metrics]
-    )
+    scope_metrics = wire.ScopeMetrics(scope=SCOPE, metrics=[_metric(family, window) for family in families])
+    resource_metrics = wire.ResourceMetrics(resource=resource_of(resource), scope_metrics=[scope_metrics])
     return ExportMetricsServiceRequest(resource_metrics=[resource_metrics]).SerializeToString()
-
-
-def rejected_of(body: bytes) -> tuple[int, str]:
-    """Return how many points an answer says were rejected, and why; raises DecodeError."""
-    answer = ExportMetricsServiceResponse.FromString(body).partial_success
-    return answer.rejected_data_points, answer.error_message
 
 
 def _metric(family: FamilyDelta, window: Window) -> wire.Metric:
@@ -69,9 +99,9 @@ def _metric(family: FamilyDelta, window: Window) -> wire.Metric:
 
 def _number(point: Point, window: Window) -> wire.NumberDataPoint:
     found = wire.NumberDataPoint(
-        attributes=_attributes(point.labels),
-        start_time_unix_nano=_nanoseconds(window.began_at),
-        time_unix_nano=_nanoseconds(window.ended_at),
+        attributes=attributes_of(point.labels),
+        start_time_unix_nano=nanoseconds_of(window.began_at),
+        time_unix_nano=nanoseconds_of(window.ended_at),
     )
     if isinstance(point.value, float) and not point.value.is_integer():
         found.as_double = point.value
@@ -87,9 +117,9 @@ def _histogram(
     width = max(delta.exponential, default=offset - 1) - offset + 1
     counts = [delta.exponential.get(offset + at, 0) for at in range(width)]
     return wire.ExponentialHistogramDataPoint(
-        attributes=_attributes(labels),
-        start_time_unix_nano=_nanoseconds(window.began_at),
-        time_unix_nano=_nanoseconds(window.ended_at),
+        attributes=attributes_of(labels),
+        start_time_unix_nano=nanoseconds_of(window.began_at),
+        time_unix_nano=nanoseconds_of(window.ended_at),
         count=delta.count,
         sum=delta.total,
         min=delta.least,
@@ -99,12 +129,3 @@ def _histogram(
         zero_threshold=SMALLEST,
         positive=wire.ExponentialHistogramDataPoint.Buckets(offset=offset, bucket_counts=counts),
     )
-
-
-def _attributes(labels: Mapping[str, str]) -> list[KeyValue]:
-    return [KeyValue(key=key, value=AnyValue(string_value=value)) for key, value in labels.items()]
-
-
-def _nanoseconds(at: datetime) -> int:
-    """Return nanoseconds since 1970; whole microseconds, since a float could not hold more."""
-    return (at - EPOCH) // timedelta(microseconds=1) * 1000

@@ -26,17 +26,18 @@ def entry_of(event: OutgoingEvent, bus_name: str) -> Entry:
         "Detail": event.detail,
     }
     if _TRACE_ID.fullmatch(event.trace_id):
-        entry["TraceHeader"] = trace_header(event.trace_id)
+        entry["TraceHeader"] = trace_header(event.trace_id, event.span_id)
     return entry
 
 
-def trace_header(trace_id: str) -> str:
-    """Write a trace id of 32 hexadecimal digits as X-Ray's header.
+def trace_header(trace_id: str, span_id: str | None = None) -> str:
+    """Write a trace id of 32 hexadecimal digits, and the span of a trace that is recorded, as X-Ray's header.
 
-    It says nothing of sampling, which is X-Ray's word for "not decided": the outbox keeps no such decision,
-    and each consumer's own rule applies, where a 0 or 1 of ours would overrule it.
+    Of a trace that is not, it says nothing of sampling, which is X-Ray's word for "not decided": each
+    consumer's own rule applies, where a 0 of ours would overrule it.
     """
-    return f"Root=1-{trace_id[:8]}-{trace_id[8:]}"
+    root = f"Root=1-{trace_id[:8]}-{trace_id[8:]}"
+    return root if span_id is None else f"{root};Parent={span_id};Sampled=1"
 
 
 def size_of(entry: Entry) -> int:

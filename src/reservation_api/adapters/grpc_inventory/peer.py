@@ -1,7 +1,6 @@
 """A peer called over a few channels: each call has a deadline, and one more try where that is harmless."""
 
 import asyncio
-import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import cycle
@@ -126,12 +125,12 @@ class GrpcPeer:
         return deadline if left is None else min(deadline, left)
 
     def _metadata(self) -> Metadata | None:
-        """Name the trace (W3C Trace Context) with a new span, which nobody here records."""
+        """Name the trace (W3C Trace Context), and pass on what others want to be passed on."""
         trace = self._context.trace()
         if trace is None:
             return None
-        span_id = random.getrandbits(64) or 1
-        return (("traceparent", f"00-{trace.trace_id}-{span_id:016x}-{trace.is_sampled:02x}"),)
+        named = ("traceparent", trace.traceparent)
+        return (named, ("tracestate", trace.state)) if trace.state else (named,)
 
     async def _send(
         self,

@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from time import perf_counter
 from typing import Any
 
 import grpc
@@ -12,9 +14,12 @@ from reservation_api.domain.errors import RefusedError, UnavailableError
 from reservation_api.entrypoints.grpc import inventory_replies as replies
 from reservation_api.entrypoints.grpc import inventory_requests as requests
 from reservation_api.entrypoints.grpc.inventory_refusals import error_of
-from reservation_api.entrypoints.http.trace_context import trace_of
+from reservation_api.entrypoints.grpc.reservation_authentication import MetadataHeaders
+from reservation_api.entrypoints.http.trace_context import RequestTraces, told_of_grpc
 from reservation_api.ports.clock import Clock
 from reservation_api.ports.inventory import HoldEndedError, Inventory
+from reservation_api.ports.request_context import RequestContext
+from reservation_api.telemetry.spans import Tracer
 from reservation_proto.reservation.v1 import inventory_pb2 as wire
 
 SERVICE = "reservation.v1.InventoryService"
@@ -70,8 +75,11 @@ class InventoryMethods:
         return replies.status_reply(status, self._clock.now())
 
 
-def inventory_handler(inventory: Inventory, clock: Clock) -> grpc.GenericRpcHandler:
-    """Return the service, for a grpc.aio server."""
+def inventory_handler(
+    inventory: Inventory, clock: Clock, tracer: Tracer | None = None
+) -> grpc.GenericRpcHandler:
+    """Return the service, for a grpc.aio server; a tracer records its calls."""
+    traces = RequestTraces(tracer)
     methods = InventoryMethods(inventory, clock)
     answers: Mapping[str, tuple[Answer, type[Message], type[Message]]] = {
         "CheckAvailability": (
@@ -93,29 +101,46 @@ def inventory_handler(inventory: Inventory, clock: Clock) -> grpc.GenericRpcHand
         ),
     }
     return grpc.method_handlers_generic_handler(
-        SERVICE, {name: _method(*row) for name, row in answers.items()}
+        SERVICE, {name: _method(_Method(name, *row), traces) for name, row in answers.items()}
     )
 
 
-def _method(
-    answer: Answer, request_type: type[Message], reply_type: type[Message]
-) -> "grpc.RpcMethodHandler[Any, Any]":
-    async def method(request: Message, context: Context) -> Message:
-        trace_id = trace_of(_traceparent(context)).trace_id
+@dataclass(frozen=True, slots=True)
+class _Method:
+    name: str
+    answer: Answer
+    request_type: type[Message]
+    reply_type: type[Message]
+
+
+def _method(method: _Method, traces: RequestTraces) -> "grpc.RpcMethodHandler[Any, Any]":
+    async def handle(request: Message, context: Context) -> Message:
+        began = perf_counter()
+        trace = traces.of(MetadataHeaders(context.invocation_metadata() or ()))
+        failure: str | None = None
         try:
-            return await answer(request, trace_id)
-        except (RefusedError, HoldEndedError) as refusal:
-            return reply_type(error=error_of(refusal, trace_id))
-        except UnavailableError as error:
-            _log.warning("the inventory can not answer: %s", error, extra={"fields": {"trace_id": trace_id}})
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "the inventory can not answer now")
-        except Exception:  # noqa: BLE001 (gRPC would tell the caller what the exception says)
-            _log.exception("a call of the inventory failed", extra={"fields": {"trace_id": trace_id}})
-            await context.abort(grpc.StatusCode.INTERNAL, "internal error")
+            with RequestContext(trace):
+                return await _answered(method, request, context, trace.trace_id)
+        except BaseException as error:
+            failure = type(error).__name__
+            raise
+        finally:
+            if trace.is_sampled:
+                traces.keep(trace, began, told_of_grpc(SERVICE, method.name, failure))
 
-    return grpc.unary_unary_rpc_method_handler(method, request_type.FromString, reply_type.SerializeToString)
+    return grpc.unary_unary_rpc_method_handler(
+        handle, method.request_type.FromString, method.reply_type.SerializeToString
+    )
 
 
-def _traceparent(context: Context) -> str | None:
-    metadata = context.invocation_metadata() or ()
-    return next((str(value) for name, value in metadata if name == "traceparent"), None)
+async def _answered(method: _Method, request: Message, context: Context, trace_id: str) -> Message:
+    try:
+        return await method.answer(request, trace_id)
+    except (RefusedError, HoldEndedError) as refusal:
+        return method.reply_type(error=error_of(refusal, trace_id))
+    except UnavailableError as error:
+        _log.warning("the inventory can not answer: %s", error, extra={"fields": {"trace_id": trace_id}})
+        await context.abort(grpc.StatusCode.UNAVAILABLE, "the inventory can not answer now")
+    except Exception:  # noqa: BLE001 (gRPC would tell the caller what the exception says)
+        _log.exception("a call of the inventory failed", extra={"fields": {"trace_id": trace_id}})
+        await context.abort(grpc.StatusCode.INTERNAL, "internal error")

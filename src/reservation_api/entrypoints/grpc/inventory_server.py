@@ -8,6 +8,7 @@ from grpc_reflection.v1alpha import reflection
 from reservation_api.entrypoints.grpc.inventory_methods import SERVICE, inventory_handler
 from reservation_api.ports.clock import Clock
 from reservation_api.ports.inventory import Inventory
+from reservation_api.telemetry.spans import Tracer
 
 STOP_SECONDS = 10.0
 """Longer than any call to the inventory takes, well inside the 30 s that a process has to stop."""
@@ -29,10 +30,10 @@ _OPTIONS: tuple[tuple[str, int], ...] = (
 class InventoryServer:
     """Serves an inventory until it is stopped; made and started inside a running event loop."""
 
-    def __init__(self, inventory: Inventory, clock: Clock) -> None:
+    def __init__(self, inventory: Inventory, clock: Clock, tracer: Tracer | None = None) -> None:
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(
-            handlers=[inventory_handler(inventory, clock)],
+            handlers=[inventory_handler(inventory, clock, tracer)],
             options=_OPTIONS,
             maximum_concurrent_rpcs=MAX_CALLS,
         )

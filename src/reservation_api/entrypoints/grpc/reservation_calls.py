@@ -15,7 +15,7 @@ from reservation_api.entrypoints.grpc.reservation_authentication import Doorkeep
 from reservation_api.entrypoints.grpc.reservation_errors import code_of, error_of, is_our_failure
 from reservation_api.entrypoints.grpc.reservation_methods import Call, ReservationMethods
 from reservation_api.entrypoints.grpc.reservation_requests import parse
-from reservation_api.entrypoints.http.trace_context import trace_of
+from reservation_api.entrypoints.http.trace_context import RequestTraces, Told, told_of_grpc
 from reservation_api.ports.request_context import RequestContext
 from reservation_api.telemetry.logs import log_struct
 from reservation_api.telemetry.metrics import Metrics
@@ -94,8 +94,11 @@ def methods_of(methods: ReservationMethods) -> Sequence[Method]:
 class ReservationCalls:
     """Identifies, calls a method, and turns every refusal into the `error` of its reply."""
 
-    def __init__(self, methods: ReservationMethods, doorkeeper: Doorkeeper, metrics: Metrics) -> None:
+    def __init__(
+        self, methods: ReservationMethods, doorkeeper: Doorkeeper, metrics: Metrics, traces: RequestTraces
+    ) -> None:
         self.in_flight = 0
+        self._traces = traces
         self._methods = methods_of(methods)
         self._doorkeeper = doorkeeper
         self._metrics = metrics
@@ -111,15 +114,17 @@ class ReservationCalls:
 
         async def handle(raw: bytes, context: Context) -> Message:
             self.in_flight += 1
+            headers = MetadataHeaders(context.invocation_metadata() or ())
+            trace = self._traces.of(headers)
+            call = Call(trace.trace_id)
             try:
-                headers = MetadataHeaders(context.invocation_metadata() or ())
-                trace = trace_of(headers.get("traceparent"))
-                call = Call(trace.trace_id)
                 identity = self._doorkeeper.identify(headers, context.auth_context())
                 with RequestContext(trace, context.time_remaining()):
                     reply = await self._answer(method, raw, call, identity)
             finally:
                 self.in_flight -= 1
+                if trace.is_sampled:
+                    self._traces.keep(trace, call.began, _told_of(method, call))
             latency.observe(call.milliseconds)
             if call.replayed:
                 self._metrics.replays.inc()
@@ -139,6 +144,7 @@ class ReservationCalls:
         except ReservationApiError as refusal:
             error = refusal
         except asyncio.CancelledError:
+            call.failure = "CancelledError"
             _log_request(method, call, "CANCELLED", GONE)
             raise
         except Exception:  # noqa: BLE001 (gRPC would tell the caller what the exception says)
@@ -148,8 +154,17 @@ class ReservationCalls:
             _log_request(method, call, "OK")
             return reply
         call.replayed = error.replayed
+        call.failure = error.code if is_our_failure(error) else None
         _log_request(method, call, _status(error), (error.code, error.message), is_ours=is_our_failure(error))
         return method.reply_type(error=error_of(error, call.trace_id))
+
+
+def _told_of(method: Method, call: Call) -> Told:
+    """Say what the call's span tells: the id that it was about, and never who asked."""
+    told = told_of_grpc(SERVICE, method.name, call.failure)
+    if call.reservation_id is not None:
+        told.attributes["reservation.id"] = call.reservation_id
+    return told
 
 
 def _status(error: ReservationApiError) -> str:

@@ -32,6 +32,8 @@ class Call:
     subject: UserId = UNNAMED
     reservation_id: str | None = None
     replayed: bool = False
+    failure: str | None = None
+    """What failed here, if anything did; a refusal is no failure."""
     began: float = field(default_factory=perf_counter)
 
     @property

@@ -14,8 +14,10 @@ from reservation_api.entrypoints.grpc.reservation_authentication import Doorkeep
 from reservation_api.entrypoints.grpc.reservation_calls import SERVICE, ReservationCalls
 from reservation_api.entrypoints.grpc.reservation_health import ReadinessServicer
 from reservation_api.entrypoints.grpc.reservation_methods import ReservationMethods
+from reservation_api.entrypoints.http.trace_context import RequestTraces
 from reservation_api.ports.identity import TokenVerifier
 from reservation_api.telemetry.metrics import Metrics
+from reservation_api.telemetry.spans import Tracer
 
 MAX_CALLS = 1_000
 """Under way at once, as over HTTP; more get RESOURCE_EXHAUSTED, and nothing was tried."""
@@ -66,6 +68,8 @@ class ReservationServerSettings:
     tls: ServerTls | None = None
     shares_port: bool = False
     """Several processes of one service listen on the port; otherwise two of them would be a mistake."""
+    tracer: Tracer | None = None
+    """Who records calls."""
 
     @property
     def address(self) -> str:
@@ -92,7 +96,8 @@ class ReservationServer:
         settings: ReservationServerSettings,
     ) -> None:
         methods = ReservationMethods(use_cases)
-        self._calls = ReservationCalls(methods, Doorkeeper(tokens, settings.trust), metrics)
+        doorkeeper, traces = Doorkeeper(tokens, settings.trust), RequestTraces(settings.tracer)
+        self._calls = ReservationCalls(methods, doorkeeper, metrics, traces)
         self._health = ReadinessServicer(health_of_process, [SERVICE])
         self._settings = settings
         self._server: grpc.aio.Server | None = None

@@ -1,7 +1,8 @@
 """The API: a request in, a response out; no server, no socket."""
 
+import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 from reservation_api.application.health import Health
@@ -21,13 +22,14 @@ from reservation_api.entrypoints.http.request_log import FIRST_SERVER_ERROR, log
 from reservation_api.entrypoints.http.reservations import ReservationHandlers
 from reservation_api.entrypoints.http.router import Router
 from reservation_api.entrypoints.http.routes import ACTUATOR, OPERATIONS
-from reservation_api.entrypoints.http.trace_context import trace_of
+from reservation_api.entrypoints.http.trace_context import RequestTraces, Told, told_of_http
 from reservation_api.entrypoints.http.wire import is_id
 from reservation_api.ports.clock import Clock
 from reservation_api.ports.identity import OPS_SCOPE, TokenVerifier
-from reservation_api.ports.request_context import RequestContext
+from reservation_api.ports.request_context import RequestContext, Trace
 from reservation_api.telemetry.instruments import Histogram
 from reservation_api.telemetry.metrics import Metrics
+from reservation_api.telemetry.spans import Tracer
 
 MAX_IN_FLIGHT = 1_000
 """At 7,000 requests a second, a core's most, 840 are under way at 120 ms each; more only wait longer."""
@@ -61,6 +63,7 @@ class Api:
     ) -> None:
         self._authenticator = Authenticator(tokens)
         self._metrics = metrics
+        self._traces = RequestTraces()
         self._in_flight = 0
         reservations = ReservationHandlers(use_cases, clock)
         actuator = ActuatorHandlers(health, metrics, self._authenticator)
@@ -72,14 +75,18 @@ class Api:
         """Answer operators' requests as if there were no such paths."""
         self._router = _router(endpoint for endpoint in self._endpoints if not endpoint.needs_operator)
 
+    def trace_by(self, tracer: Tracer | None) -> None:
+        """Record requests with it, from now on."""
+        self._traces = RequestTraces(tracer)
+
     async def __call__(self, request: Request) -> Response:
         """Answer a request; never raises but for cancellation."""
         began = perf_counter()
-        trace = trace_of(request.headers.get("traceparent"))
+        trace = self._traces.of(request.headers)
         try:
             endpoint, parameter = self._router.find(request.method, request.path)
         except ReservationApiError as refusal:
-            return self._nowhere(request, trace.trace_id, refusal, began)
+            return self._nowhere(request, trace, refusal, began)
         call = Call(request, trace.trace_id, parameter, ANONYMOUS)
         error: ReservationApiError | None = None
         try:
@@ -88,6 +95,9 @@ class Api:
         except ReservationApiError as refusal:
             error = refusal
             response = problem_response(refusal, trace.trace_id)
+        except asyncio.CancelledError:
+            self._traces.keep(trace, began, _told_of(endpoint, call, None, "CancelledError"))
+            raise
         except Exception as surprise:  # noqa: BLE001 (a process's edge: it answers 500 and goes on)
             log_surprise(endpoint.operation, call, surprise)
             error = ReservationApiError("something failed here; the trace id leads to it")
@@ -99,16 +109,20 @@ class Api:
         if endpoint.is_command and (call.replayed or (error is not None and error.replayed)):
             self._metrics.replays.inc()
         log_request(endpoint.operation, call, response.status, milliseconds, error)
+        if trace.is_sampled:
+            code = None if error is None else error.code
+            self._traces.keep(trace, began, _told_of(endpoint, call, response.status, code))
         return response
 
     def _nowhere(
-        self, request: Request, trace_id: str, refusal: ReservationApiError, began: float
+        self, request: Request, trace: Trace, refusal: ReservationApiError, began: float
     ) -> Response:
         """Answer what no route leads to: it counts as a request, and has no latency of its own."""
         self._metrics.requests.inc()
-        response = problem_response(refusal, trace_id)
-        call, milliseconds = Call(request, trace_id, "", ANONYMOUS), (perf_counter() - began) * 1000
+        response = problem_response(refusal, trace.trace_id)
+        call, milliseconds = Call(request, trace.trace_id, "", ANONYMOUS), (perf_counter() - began) * 1000
         log_request(None, call, response.status, milliseconds, refusal)
+        self._traces.keep(trace, began, told_of_http(request.method, None, response.status))
         return response
 
     def _count(self, status: int) -> None:
@@ -183,3 +197,13 @@ def _endpoint(operation: Operation, handlers: Mapping[str, Handler], metrics: Me
 
 def _router(endpoints: Iterable[_Endpoint]) -> Router[_Endpoint]:
     return Router((one.operation.method, one.operation.template, one) for one in endpoints)
+
+
+def _told_of(endpoint: _Endpoint, call: Call, status: int | None, code: str | None) -> Told:
+    """Say what the request's span tells: the id that it was about, and never who asked."""
+    operation = endpoint.operation
+    told = told_of_http(operation.method, operation.template, status)
+    if call.reservation_id is not None:
+        told.attributes["reservation.id"] = call.reservation_id
+    is_ours = status is None or status >= FIRST_SERVER_ERROR
+    return replace(told, error=code if is_ours else None)

@@ -13,7 +13,7 @@ from reservation_api.entrypoints.http.queries import NoQuery
 from reservation_api.entrypoints.http.request import Call, Headers, Request, Response
 from reservation_api.entrypoints.http.router import Router
 from reservation_api.entrypoints.http.routes import ACTUATOR, OPERATIONS
-from reservation_api.entrypoints.http.trace_context import trace_of
+from reservation_api.entrypoints.http.trace_context import RequestTraces
 from reservation_api.telemetry.metrics import Metrics
 
 _log = logging.getLogger(__name__)
@@ -24,6 +24,7 @@ class ManagementApi:
 
     def __init__(self, health: Health, metrics: Metrics) -> None:
         handlers = ActuatorHandlers(health, metrics, _Everybody()).by_operation()
+        self._traces = RequestTraces()
         self._router = Router(
             (one.method, one.template, (one, handlers[one.operation_id]))
             for one in OPERATIONS
@@ -32,7 +33,7 @@ class ManagementApi:
 
     async def __call__(self, request: Request) -> Response:
         """Answer a request; never raises but for cancellation."""
-        trace_id = trace_of(request.headers.get("traceparent")).trace_id
+        trace_id = self._traces.of(request.headers).trace_id
         try:
             (operation, handler), parameter = self._router.find(request.method, request.path)
             return await _serve(operation, handler, Call(request, trace_id, parameter, ANONYMOUS))

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from reservation_api.bootstrap import PURGE_BATCH_SIZE, InventoryService, open_inventory
 from reservation_api.config import Config
 from reservation_api.entrypoints.grpc.inventory_server import InventoryServer
+from reservation_api.entrypoints.processes.observing import telling_traces
 from reservation_api.entrypoints.processes.port import why_grpc_does_not_listen
 from reservation_api.entrypoints.processes.shutdown import Shutdown
 from reservation_api.entrypoints.workers.background import PURGE_PAUSE_SECONDS
@@ -27,6 +28,7 @@ async def run_inventory(config: Config, host: str, port: int, tls: tuple[bytes, 
         stages.callback(shutdown.done)
         service = open_inventory(config)
         stages.callback(service.close)
+        await stages.enter_async_context(telling_traces(service, config.telemetry, shutdown))
         await stages.enter_async_context(_purge(service, shutdown))
         await stages.enter_async_context(_server(service, (host, port), tls, shutdown))
         _log.info("ready")
@@ -55,7 +57,7 @@ async def _server(
     service: InventoryService, address: tuple[str, int], tls: tuple[bytes, bytes] | None, shutdown: Shutdown
 ) -> AsyncIterator[None]:
     host, port = address
-    server = InventoryServer(service.inventory, service.clock)
+    server = InventoryServer(service.inventory, service.clock, service.tracer)
     try:
         await server.start(f"[{host}]:{port}" if ":" in host else f"{host}:{port}", tls)
     except RuntimeError as error:

@@ -4,11 +4,11 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from reservation_api.application.health import Readiness
-from reservation_api.bootstrap import Service
-from reservation_api.config.tree import OtlpConfig
+from reservation_api.bootstrap import InventoryService, Service
+from reservation_api.config.tree import TelemetryConfig
 from reservation_api.entrypoints.http.management import ManagementApi
 from reservation_api.entrypoints.http.server import HttpServer
 from reservation_api.entrypoints.processes.port import PortUnavailableError
@@ -21,12 +21,28 @@ from reservation_api.telemetry.line_sink import sink_of
 from reservation_api.telemetry.logs import dropped_lines
 from reservation_api.telemetry.loop_lag import LoopLag
 from reservation_api.telemetry.metrics import Metrics, Siblings
-from reservation_api.telemetry.otlp_export import MetricsExporter
+from reservation_api.telemetry.otlp_export import Exporter, Signal
 from reservation_api.telemetry.otlp_http import OtlpSender
+from reservation_api.telemetry.otlp_metrics import MetricsSignal
+from reservation_api.telemetry.otlp_traces import TracesSignal
 from reservation_api.telemetry.siblings import SHARE_SECONDS
 
 LOGS = "logs"
 """The signal, as its drops are counted."""
+
+
+class Teller(Protocol):
+    """A process that has something to tell."""
+
+    @property
+    def clock(self) -> Clock:
+        """Its clock."""
+        ...
+
+    @property
+    def metrics(self) -> Metrics:
+        """Where it counts what could not be told."""
+        ...
 
 
 @asynccontextmanager
@@ -42,7 +58,7 @@ async def telemetry(service: Service, siblings: Siblings | None, shutdown: Shutd
     try:
         yield
     finally:
-        shutdown.enter("telling the last of the metrics")
+        shutdown.enter("telling the last of metrics and traces")
         stopping.set()
         await asyncio.gather(*tasks)
         lag.stop()
@@ -53,7 +69,10 @@ def _tellers(service: Service, stopping: asyncio.Event) -> Iterator[Coroutine[An
     config, metrics = service.config.telemetry, service.metrics
     yield _share(metrics, stopping)
     if config.otlp is not None:
-        yield _send(metrics, config.otlp, service.clock, stopping)
+        signal = MetricsSignal(metrics, service.clock.now, config.otlp.interval_seconds)
+        yield _send(signal, config.otlp.endpoint, service, stopping)
+    if config.traces is not None and service.tracer is not None:
+        yield _send(TracesSignal(service.tracer), config.traces.endpoint, service, stopping)
     if config.emf:
         yield EmfWriter(metrics, service.clock.now, sink_of(sys.stdout)).run(stopping)
 
@@ -68,12 +87,33 @@ async def _share(metrics: Metrics, stopping: asyncio.Event) -> None:
     metrics.share()
 
 
-async def _send(metrics: Metrics, config: OtlpConfig, clock: Clock, stopping: asyncio.Event) -> None:
-    sender = OtlpSender(config.endpoint, clock.now)
+async def _send(signal: Signal, endpoint: str, teller: Teller, stopping: asyncio.Event) -> None:
+    sender = OtlpSender(endpoint, teller.clock.now)
+    dropped = teller.metrics.counter(names.TELEMETRY_DROPPED, signal.name)
     try:
-        await MetricsExporter(metrics, sender, clock.now, config.interval_seconds).run(stopping)
+        await Exporter(signal, sender, dropped).run(stopping)
     finally:
         await sender.close()
+
+
+@asynccontextmanager
+async def telling_traces(
+    service: InventoryService, config: TelemetryConfig, shutdown: Shutdown
+) -> AsyncIterator[None]:
+    """Tell what calls of the inventory are part of; callers have the metrics of the calls themselves."""
+    if config.traces is None or service.tracer is None:
+        yield
+        return
+    stopping = asyncio.Event()
+    sending = asyncio.create_task(
+        _send(TracesSignal(service.tracer), config.traces.endpoint, service, stopping)
+    )
+    try:
+        yield
+    finally:
+        shutdown.enter("telling the last of the traces")
+        stopping.set()
+        await sending
 
 
 @asynccontextmanager

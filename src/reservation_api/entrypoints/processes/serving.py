@@ -149,7 +149,7 @@ async def _grpc(service: Service, shutdown: Shutdown, *, shares_port: bool) -> A
         yield
         return
     tls = None if grpc.tls is None else server_tls(grpc.tls)
-    settings = ReservationServerSettings(grpc.port, host, grpc.is_trusted, tls, shares_port)
+    settings = ReservationServerSettings(grpc.port, host, grpc.is_trusted, tls, shares_port, service.tracer)
     server = ReservationServer(service.use_cases, service.tokens, service.health, service.metrics, settings)
     service.metrics.watch(REQUESTS_IN_FLIGHT, (), lambda: server.in_flight)
     try:
@@ -174,6 +174,7 @@ def server_tls(config: GrpcTlsConfig) -> ServerTls:
 async def _http(service: Service, shutdown: Shutdown) -> AsyncIterator[None]:
     """Serve; at the end refuse readiness, keep serving until the balancer has seen it, then stop."""
     api = Api(service.use_cases, service.tokens, service.health, service.clock, service.metrics)
+    api.trace_by(service.tracer)
     address = service.config.http
     if address.management_port is not None:
         api.leave_operators_to_another_port()

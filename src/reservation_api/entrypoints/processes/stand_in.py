@@ -8,11 +8,13 @@ import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from importlib.util import find_spec
 
 from reservation_api.bootstrap import open_inventory
 from reservation_api.config import Config, ConfigError
 from reservation_api.config.development import stand_in_process_variables
+from reservation_api.config.tree import TelemetryConfig
 from reservation_api.entrypoints.grpc.inventory_server import InventoryServer
 
 LOOPBACK = "127.0.0.1"
@@ -47,8 +49,8 @@ def run_stand_in() -> Iterator[str]:
 
 @asynccontextmanager
 async def serve_inventory(config: Config) -> AsyncIterator[str]:
-    """Serve the built-in inventory over gRPC until the end of the block; yields its address."""
-    service = open_inventory(config)
+    """Serve the built-in inventory over gRPC until the end of the block, unrecorded; yields its address."""
+    service = open_inventory(replace(config, telemetry=TelemetryConfig()))
     server = InventoryServer(service.inventory, service.clock)
     try:
         yield f"{LOOPBACK}:{await server.start(f'{LOOPBACK}:0')}"
