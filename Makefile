@@ -64,8 +64,8 @@ lambda-package: .venv/.synced ## Write dist/lambda-ARCHITECTURE.zip for the func
 	$(RUN)python scripts/package_lambda.py --architecture arm64
 	$(RUN)python scripts/package_lambda.py --architecture x86_64
 
-bench: .venv/.synced ## CPU per request on this machine; writes bench/results/
-	$(RUN)python -m bench.report
+bench: .venv/.synced ## Measure everything, in 25 minutes; writes docs/performance.md. ARGS=--quick: a smoke run
+	$(RUN)python -m bench.suite $(ARGS)
 
 clean: ## Remove what the other targets made
 	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis data dist bench/results

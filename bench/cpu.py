@@ -60,6 +60,20 @@ def thread_cpu(root: int) -> dict[int, CpuTime]:
     return threads
 
 
+def descendants(root: int) -> list[int]:
+    """Return the process and those below it, itself first."""
+    return _descendants(root, _all_stats())
+
+
+def memory(pid: int) -> tuple[int, int]:
+    """Return bytes in memory: all, and with shared pages divided among those who share them."""
+    sizes = {}
+    for line in (PROC / str(pid) / "smaps_rollup").read_text().splitlines()[1:]:
+        name, _, rest = line.partition(":")
+        sizes[name] = int(rest.split()[0]) * 1024
+    return sizes["Rss"], sizes["Pss"]
+
+
 @dataclass(frozen=True, slots=True)
 class CoreTime:
     """Seconds since boot."""

@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, contextmanager
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from multiprocessing import get_context
@@ -31,20 +31,24 @@ import uvloop
 
 from bench import machine
 from bench.cpu import Pins, choose_pins, core_time, pinned_to, tree_cpu
-from bench.report import MICROSECONDS, RESULTS, SETTLE_SECONDS, Measurement, measure_once, table
+from bench.identity import make_identity
+from bench.markdown import table
+from bench.measure import MICROSECONDS, RESULTS, SETTLE_SECONDS, Reading
+from bench.measure import measure as measure_once
+from bench.quota import Place
 from bench.server import (
     EVENT_ID,
     HOST,
     PROGRAM,
-    ROWS,
-    SEATS_PER_ROW,
-    SECTIONS,
+    QTY,
+    SEATS,
     Inventory,
     ServerFailedError,
+    embedded,
+    running,
     running_inventory,
-    running_server,
 )
-from bench.workloads import QTY, Pace, Session, is_good
+from bench.workloads import Pace, Session
 from reservation_api.bootstrap import build, connect_inventory
 from reservation_api.config import load
 from reservation_api.domain.errors import InventoryUnavailableError
@@ -89,10 +93,9 @@ class Settings:
     @property
     def faults(self) -> list[str]:
         """Say why this can not be measured."""
-        seats = len(SECTIONS) * ROWS * SEATS_PER_ROW
         over_http = QTY * self.rate_per_second * (WARM_UP_SECONDS + self.repeats * self.seconds)
         needed = max(over_http, QTY * self.calls * (self.repeats + 1))
-        return [f"{needed:,.0f} seats would be held, and there are {seats:,}"] if needed > seats else []
+        return [f"{needed:,.0f} seats would be held, and there are {SEATS:,}"] if needed > SEATS else []
 
 
 # The canned server
@@ -255,22 +258,22 @@ class Way:
     name: str
     session: Session
     inventory: Inventory | None
-    rounds: list[Measurement] = field(default_factory=list)
+    rounds: list[Reading] = field(default_factory=list)
     answering: list[float] = field(default_factory=list)
     """CPU us a hold of the other process."""
 
-    async def run_round(self, pace: Pace, core: int | None) -> None:
+    async def run_round(self, pace: Pace, pins: Pins) -> None:
         """Hold at this pace."""
         before = self._cpu_seconds()
-        taken = await measure_once(self.session, "hold", pace, core)
+        taken = await measure_once(self.session, "hold", pace, pins)
         used = self._cpu_seconds() - before
         self.rounds.append(taken)
-        self.answering.append(used * MICROSECONDS / max(1, taken.load.answered))
+        self.answering.append(used * MICROSECONDS / max(1, taken.answered))
 
     @property
-    def bad(self) -> list[Measurement]:
+    def bad(self) -> list[Reading]:
         """Return the rounds whose answers were not holds."""
-        return [one for one in self.rounds if not is_good("hold", one.load)]
+        return [one for one in self.rounds if not one.is_valid]
 
     def _cpu_seconds(self) -> float:
         return 0.0 if self.inventory is None else tree_cpu(self.inventory.pid).total
@@ -283,7 +286,7 @@ async def measure_holds(ways: Sequence[Way], settings: Settings, pins: Pins) -> 
     await asyncio.sleep(SETTLE_SECONDS)
     for _ in range(settings.repeats):
         for way in ways:
-            await way.run_round(settings.pace, pins.server)
+            await way.run_round(settings.pace, pins)
             click.echo(f"{way.name}: {way.rounds[-1].microseconds:.0f} us", err=True)
 
 
@@ -292,14 +295,16 @@ def measure(settings: Settings, program: Path) -> tuple[list[Subject], list[Way]
     pins = choose_pins()
     with (
         canned_inventory(pins.generator) as canned,
-        running_inventory(pins.generator, program) as real,
+        running_inventory(Place(pins.generator), program) as real,
         pinned_to(pins.server),
     ):
         subjects = uvloop.run(measure_calls(canned, real, settings, pins))
     with ExitStack() as stack:
-        inventory = stack.enter_context(running_inventory(pins.generator, program))
-        built_in = stack.enter_context(running_server(pins.server, program))
-        asking = stack.enter_context(running_server(pins.server, program, inventory))
+        place, identity = Place(pins.server), make_identity()
+        inventory = stack.enter_context(running_inventory(Place(pins.generator), program))
+        there = {"INVENTORY_GRPC_ADDRESS": inventory.address}
+        built_in = stack.enter_context(running(place, embedded(identity, program)))
+        asking = stack.enter_context(running(place, replace(embedded(identity, program, **there), events={})))
         stack.enter_context(pinned_to(pins.generator))
         ways = [
             Way("the built-in inventory", Session(built_in), None),
@@ -316,7 +321,7 @@ def render(settings: Settings, subjects: Sequence[Subject], ways: Sequence[Way])
     """Write the report as Markdown."""
     parts = [
         f"# What an inventory over gRPC costs, {datetime.now(UTC):%Y-%m-%d %H:%M UTC}",
-        *(f"**Not valid: {way.name}: {one.load.statuses}.**" for way in ways for one in way.bad),
+        *(f"**Not valid: {way.name}: {one.statuses}.**" for way in ways for one in way.bad),
         f"## A ReserveSeat of {QTY} seats, {CALLERS} at once: CPU us a call",
         _calls(subjects),
         f"## A hold of {QTY} seats over HTTP, {settings.rate_per_second:g} a second: CPU us a request",
@@ -345,8 +350,8 @@ def _holds(ways: Sequence[Way]) -> str:
     for way in ways:
         figures = [one.microseconds for one in way.rounds]
         answering = "none" if way.inventory is None else f"{statistics.median(way.answering):.0f}"
-        p95 = statistics.median(one.load.latency.p95 for one in way.rounds)
-        others = statistics.median(one.others_share for one in way.rounds)
+        p95 = statistics.median(one.latency.p95 for one in way.rounds)
+        others = statistics.median(one.others for one in way.rounds)
         rows.append((way.name, _figure(figures), _spread(figures), answering, f"{p95:.1f}", f"{others:.0%}"))
     return table(head, rows)
 

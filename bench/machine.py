@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 PACKAGES = (
-    "granian",
+    "httptools",
     "uvloop",
     "msgspec",
     "joserfc",

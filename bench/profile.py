@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,17 +21,23 @@ from typing import Any, TypeVar
 import click
 import uvloop
 
-from bench.cpu import CpuTime, choose_pins, pinned_to, thread_cpu
-from bench.report import MICROSECONDS, RATES, RESULTS, table
-from bench.server import PROGRAM, ServerFailedError, running_server
+from bench.cpu import CpuTime, pinned_to, thread_cpu
+from bench.markdown import table
+from bench.measure import MICROSECONDS, RESULTS
+from bench.quota import Place
+from bench.sections.common import GREETINGS_PER_SECOND
+from bench.server import PROGRAM, Launch, ServerFailedError, embedded, running
 from bench.stacks import Frame, Profile, Sample, count, is_waiting, parse, weigh
 from bench.tally import LoadResult
-from bench.workloads import NAMES, Name, Pace, Session, TooFewHoldsError, is_good
+from bench.targets import Stage, stage
+from bench.workloads import NAMES, CannedBook, Name, Pace, RealBook, Session, TooFewHoldsError, is_good
 
 PY_SPY = Path(sys.executable).parent / "py-spy"
 ATTACH_SECONDS = 5.0
 """What py-spy takes to read the symbols before it samples; load goes on that much longer."""
 SPY_WRITES_SECONDS = 30.0
+RATE = 500.0
+"""Requests a second: busy, but not saturated."""
 EXTRA_HOLDS = 1.1
 """So that a refused hold does not leave confirm without work."""
 
@@ -56,6 +63,8 @@ class Settings:
     """Of each table."""
     native: bool
     """Whether to look into C functions; without, waiting threads can not be told from working ones."""
+    on_aws: bool
+    """On canned endpoints of AWS, not on the embedded runtime."""
 
     @property
     def pace(self) -> Pace:
@@ -84,13 +93,20 @@ class Recording:
 
 def record(settings: Settings, program: Path) -> Recording:
     """Start a server and record it; raises ServerFailedError, TooFewHoldsError, SpyFailedError."""
-    pins = choose_pins()
-    with running_server(pins.server, program) as server, pinned_to(pins.generator):
-        return uvloop.run(_record(Session(server), settings))
+    with stage() as found, ExitStack() as stack:
+        server = stack.enter_context(running(Place(found.pins.server), _launch(settings, found, program)))
+        stack.enter_context(pinned_to(found.pins.generator))
+        book = CannedBook(len(server.tokens)) if settings.on_aws else RealBook()
+        return uvloop.run(_record(Session(server, book), settings))
+
+
+def _launch(settings: Settings, found: Stage, program: Path) -> Launch:
+    return found.on_aws(program=program) if settings.on_aws else embedded(found.identity, program)
 
 
 async def _record(session: Session, settings: Settings) -> Recording:
-    if settings.name != "hold":
+    await session.greet(GREETINGS_PER_SECOND)
+    if settings.name != "hold" and not settings.on_aws:
         await session.run("hold", Pace(settings.rate_per_second, settings.pace.seconds * EXTRA_HOLDS))
     pid = session.server.pid
     with tempfile.TemporaryDirectory() as folder:
@@ -216,15 +232,16 @@ def _ordered(parts: Mapping[Key, float]) -> list[tuple[Key, float]]:
 
 @click.command()
 @click.argument("name", type=click.Choice(NAMES))
-@click.option("--rate", type=float, help="Requests a second; as in the report if not given.")
+@click.option("--aws/--embedded", "on_aws", default=True, show_default=True, help="The runtime.")
+@click.option("--rate", "rate_per_second", default=RATE, show_default=True, help="Requests a second.")
 @click.option("--seconds", type=click.FloatRange(1, 20), default=10.0, show_default=True)
 @click.option("--hertz", type=click.IntRange(10, 1000), default=100, show_default=True)
 @click.option("--rows", default=25, show_default=True, help="Of each table.")
 @click.option("--native/--no-native", default=True, show_default=True, help="Look into C functions.")
 @click.option("--program", type=click.Path(path_type=Path), default=PROGRAM, help="Another build to record.")
-def main(name: Name, rate: float | None, program: Path, **detail: Any) -> None:
+def main(name: Name, program: Path, **detail: Any) -> None:
     """Record a workload; print where its time goes, and keep the stacks in bench/results/."""
-    settings = Settings(name, rate or RATES[name], **detail)
+    settings = Settings(name, **detail)
     try:
         recording = record(settings, program)
     except (ServerFailedError, TooFewHoldsError, SpyFailedError, OSError) as error:

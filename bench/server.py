@@ -2,32 +2,40 @@
 
 import http.client
 import os
-import secrets
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.cpu import pinned_to
+from bench.identity import Identity
+from bench.quota import Place
 
 PROGRAM = Path(sys.executable).parent / "reservation-api"
 HOST = "127.0.0.1"
 EVENT_ID = "evt_bench"
 SECTIONS = ("A", "B")
-ROWS = 1000
-SEATS_PER_ROW = 50
-PRICE = 50_000
-"""In won. 100,000 seats: a stadium."""
+QTY = 2
+"""Seats of a hold."""
+ROWS, SEATS_PER_ROW, PRICE = 1000, 50, 50_000
+"""Of each section; in won."""
+STADIUM = f"{ROWS}x{SEATS_PER_ROW}:{PRICE}"
+SEATS = len(SECTIONS) * ROWS * SEATS_PER_ROW
+SMALL_EVENT_ID = "evt_bench_small"
+HALL = f"5x{SEATS_PER_ROW}:{PRICE}"
+"""500 seats in two sections: what everybody wants."""
 START_SECONDS = 30.0
 STOP_SECONDS = 35.0
 """The service promises to end within 30 s of SIGTERM."""
 TOOL_SECONDS = 60.0
 POLL_SECONDS = 0.05
+START_POLL_SECONDS = 0.005
+QUICK_END = {"APP_DRAIN_SECONDS": "0"}
+"""Nobody balances load here who must be told."""
 KEPT_VARIABLES = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH")
 """Everything else in the environment could configure the server, and the figures would not compare."""
 
@@ -38,12 +46,20 @@ class ServerFailedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server that is ready, its event loaded."""
+    """A server that is ready, and whom it believes."""
 
     pid: int
     port: int
-    token: str
+    tokens: Sequence[str]
+    """Of the subjects, by their numbers."""
     event_id: str = EVENT_ID
+    beside: tuple[int, ...] = ()
+    """Other processes that belong to it."""
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """Return the roots of all that is measured."""
+        return (self.pid, *self.beside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,51 +71,66 @@ class Inventory:
     event_id: str = EVENT_ID
 
 
-def event_command(event_id: str) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """What to start: a program with these arguments and settings."""
+
+    settings: Mapping[str, str]
+    identity: Identity
+    arguments: Sequence[str] = ("serve",)
+    program: Path = PROGRAM
+    events: Mapping[str, str] = field(default_factory=dict)
+    """Put on sale at the built-in inventory before it starts, by their shapes."""
+    address: Callable[[Path, int], Sequence[str]] = lambda _, __: ()
+    """Arguments that tell it where to listen; ours reads its environment. It may write into the folder."""
+
+
+def host_and_port(_: Path, port: int) -> Sequence[str]:
+    """Tell a port as most programs want it."""
+    return ("--host", HOST, "--port", str(port))
+
+
+def embedded(identity: Identity, program: Path = PROGRAM, **settings: str) -> Launch:
+    """Describe the service with everything built in, a stadium and a hall on sale."""
+    events = {EVENT_ID: STADIUM, SMALL_EVENT_ID: HALL}
+    return Launch({**QUICK_END, **identity.settings, **settings}, identity, program=program, events=events)
+
+
+def event_command(event_id: str, shape: str = STADIUM) -> list[str]:
     """Say how the service is told of an event: the only place that knows these options."""
-    shape = f"{ROWS}x{SEATS_PER_ROW}:{PRICE}"
     sections = [option for name in SECTIONS for option in ("--section", f"{name}:{shape}")]
     return ["events", "create", event_id, "--name", "Benchmark", "--currency", "KRW", *sections]
 
 
 @contextmanager
-def running_server(
-    core: int | None, program: Path = PROGRAM, inventory: Inventory | None = None
-) -> Iterator[Server]:
-    """Start `serve` on one core, and end it; the built-in inventory unless there is another.
-
-    Raises ServerFailedError.
-    """
-    settings = {} if inventory is None else {"INVENTORY_GRPC_ADDRESS": inventory.address}
-    with _home(program, settings) as home, home.running(core, "serve") as process:
-        home.wait_until(process, lambda: _is_ready(home.port))
-        if inventory is None:
-            home.run_tool(*event_command(EVENT_ID))
-        token = home.run_tool("token", "--sub", f"bench-{secrets.token_hex(4)}").split()[-1]
-        yield Server(process.pid, home.port, token)
+def running(place: Place, launch: Launch, *, with_worker: bool = False) -> Iterator[Server]:
+    """Start a service that answers HTTP, wait until it is ready, and end it; raises ServerFailedError."""
+    with _home(launch.program, launch.settings) as home, ExitStack() as stack:
+        for event_id, shape in launch.events.items():
+            home.run_tool(*event_command(event_id, shape))
+        address = launch.address(home.folder, home.port)
+        process = stack.enter_context(home.running(place, *launch.arguments, *address))
+        is_ready = _listens if address else _is_ready
+        home.wait_until(process, lambda: is_ready(home.port))
+        beside = (stack.enter_context(home.running(place, "worker")).pid,) if with_worker else ()
+        yield Server(process.pid, home.port, launch.identity.tokens, beside=beside)
 
 
-@contextmanager
-def running_configured(
-    core: int | None, program: Path, arguments: Sequence[str], settings: Mapping[str, str], token: str
-) -> Iterator[Server]:
-    """Start a service that answers HTTP on one core, with these settings besides its address, and end it.
-
-    Raises ServerFailedError.
-    """
-    with _home(program, settings) as home:
-        address = () if program == PROGRAM else ("--host", HOST, "--port", str(home.port))
-        with home.running(core, *arguments, *address) as process:
-            home.wait_until(process, lambda: _listens(home.port))
-            yield Server(process.pid, home.port, token)
+def seconds_to_ready(place: Place, launch: Launch) -> float:
+    """Start a service, and return how long it took until it said that it is ready."""
+    with _home(launch.program, launch.settings) as home:
+        began = time.perf_counter()
+        with home.running(place, *launch.arguments) as process:
+            home.wait_until(process, lambda: _is_ready(home.port), pause=START_POLL_SECONDS)
+            return time.perf_counter() - began
 
 
 @contextmanager
-def running_inventory(core: int | None, program: Path = PROGRAM) -> Iterator[Inventory]:
-    """Start `inventory serve` on one core, and end it; raises ServerFailedError."""
+def running_inventory(place: Place, program: Path = PROGRAM) -> Iterator[Inventory]:
+    """Start `inventory serve`, and end it; raises ServerFailedError."""
     with _home(program, {}) as home:
-        address = ("--host", HOST, "--port", str(home.port))
-        with home.running(core, "inventory", "serve", *address) as process:
+        address = host_and_port(home.folder, home.port)
+        with home.running(place, "inventory", "serve", *address) as process:
             home.wait_until(process, lambda: _listens(home.port))
             home.run_tool(*event_command(EVENT_ID))
             yield Inventory(process.pid, f"{HOST}:{home.port}")
@@ -131,9 +162,9 @@ class _Home:
         return self.folder / "server.log"
 
     @contextmanager
-    def running(self, core: int | None, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
+    def running(self, place: Place, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
         """Start a command that goes on, and end it."""
-        with pinned_to(core), self.log_file.open("wb") as log:
+        with place.entered(), self.log_file.open("ab") as log:
             process = subprocess.Popen(
                 [str(self.program), *arguments],
                 env=self.environment,
@@ -164,12 +195,14 @@ class _Home:
             raise ServerFailedError(f"{' '.join(arguments)}: {finished.stdout}{finished.stderr}")
         return finished.stdout
 
-    def wait_until(self, process: "subprocess.Popen[bytes]", is_ready: Callable[[], bool]) -> None:
+    def wait_until(
+        self, process: "subprocess.Popen[bytes]", is_ready: Callable[[], bool], pause: float = POLL_SECONDS
+    ) -> None:
         deadline = time.monotonic() + START_SECONDS
         while not is_ready():
             if process.poll() is not None or time.monotonic() > deadline:
                 raise ServerFailedError(f"the server is not ready: {self.log_file.read_text()[-2000:]}")
-            time.sleep(POLL_SECONDS)
+            time.sleep(pause)
 
 
 def _is_ready(port: int) -> bool:

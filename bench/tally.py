@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 MILLISECONDS = 1000.0
+GOOD = range(200, 300)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ class LoadResult:
     statuses: Mapping[int, int]
     latency: Percentiles
     """From the intended start. Unfinished requests count with the time they had waited by then."""
+    accepted: Percentiles
+    """As `latency`, of those alone that were answered with 2xx: what a shopper who got in has waited."""
     service: Percentiles
     """From the moment of sending: what a closed loop would have measured."""
     lag: Percentiles
@@ -60,6 +63,16 @@ class LoadResult:
     def answers_per_second(self) -> float:
         """Return the rate that came through."""
         return self.answered / self.seconds if self.seconds else 0.0
+
+    @property
+    def good(self) -> int:
+        """Return how many were answered with 2xx."""
+        return sum(count for status, count in self.statuses.items() if status in GOOD)
+
+    @property
+    def goodput(self) -> float:
+        """Return the rate of those."""
+        return self.good / self.seconds if self.seconds else 0.0
 
 
 @dataclass(slots=True)
@@ -75,6 +88,7 @@ class Tally:
     backlog_peak: int = 0
     statuses: Counter[int] = field(default_factory=Counter)
     latencies: "array[float]" = field(default_factory=lambda: array("d"))
+    accepted: "array[float]" = field(default_factory=lambda: array("d"))
     services: "array[float]" = field(default_factory=lambda: array("d"))
     lags: "array[float]" = field(default_factory=lambda: array("d"))
     started_at: float = 0.0
@@ -91,6 +105,8 @@ class Tally:
         self.latencies.append(now - due)
         self.services.append(now - sent_at)
         self.statuses[status] += 1
+        if status in GOOD:
+            self.accepted.append(now - due)
         self.last_answer_at = now
 
     def give_up(self, due: float) -> None:
@@ -112,6 +128,7 @@ class Tally:
             seconds=max(0.0, self.last_answer_at - self.started_at),
             statuses=dict(sorted(self.statuses.items())),
             latency=Percentiles.of(self.latencies),
+            accepted=Percentiles.of(self.accepted),
             service=Percentiles.of(self.services),
             lag=Percentiles.of(self.lags),
         )

@@ -1,4 +1,4 @@
-"""The plain peer: hold, get and confirm on FastAPI and aioboto3, as one would write them first.
+"""The plain peer: hold, get, confirm and cancel on FastAPI and aioboto3, as one would write them first.
 
     uvicorn bench.peers.fastapi_aioboto3:app --loop uvloop --http httptools --no-access-log
 
@@ -318,6 +318,25 @@ async def confirm(
             put("orders", order_of(item, order_id, payment, now)),
             outbox_row(reservation_id, "Reservation Status Changed", text, now),
             {"Delete": {"TableName": TABLES["outbox"], "Key": recovery}},
+        ]
+    )
+    return answer
+
+
+@app.post("/v1/reservations/{reservation_id}/cancel")
+async def cancel(
+    reservation_id: str, request: Request, idempotency_key: str = Header()
+) -> ReservationAnswer:
+    subject, now = subject_of(request.headers["authorization"]), instant(datetime.now(UTC))
+    item = await read(reservation_id, subject)
+    answer = answer_of({**item, "status": {"S": "CANCELLED"}})
+    text, ended = answer.model_dump_json(), "SET #status = :ended, updated_at = :now"
+    await transact(
+        [
+            record(idempotency_key, subject, reservation_id, text),
+            move(item, ended, now, ended="CANCELLED"),
+            outbox_row(reservation_id, "Reservation Status Changed", text, now),
+            outbox_row(reservation_id, "Release Hold", text, now),
         ]
     )
     return answer

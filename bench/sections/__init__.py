@@ -1,0 +1,1 @@
+"""The parts of the benchmark: each has a `run` that measures, and a struct of what it found."""
