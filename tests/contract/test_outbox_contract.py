@@ -45,6 +45,16 @@ async def test_rows_are_due_by_type_status_and_time(ports: Ports) -> None:
     assert len(await ports.outbox.due(CREATED, DUE, 1)) == 1
 
 
+async def test_of_many_due_rows_two_workers_are_given_different_ones(
+    ports: Ports, other_ports: Ports
+) -> None:
+    await _add(ports, [outbox_entry(f"rsv_{n}") for n in range(100)])
+    given = [await each.outbox.due(CREATED, DUE, 16) for each in (ports, other_ports)]
+    ids = [row.outbox_id for rows in given for row in rows]
+    assert len(ids) == 32
+    assert len(set(ids)) > 20
+
+
 async def test_an_update_needs_the_row_as_it_was(ports: Ports) -> None:
     row = outbox_entry()
     await _add(ports, [row])

@@ -251,6 +251,19 @@ async def test_due_holds_are_those_past_their_end_without_an_intent(ports: Ports
     assert len(await ports.store.due_holds(START + 60 * SECOND, 1)) == 1
 
 
+async def test_of_many_due_holds_two_workers_are_given_different_ones(
+    ports: Ports, other_ports: Ports
+) -> None:
+    ends = [START + n * MILLISECOND for n in range(100)]
+    holds = [reservation(f"rsv_{n}", hold_expires_at=end) for n, end in enumerate(ends)]
+    await ports.store.transact([InsertReservation(hold) for hold in holds])
+    given = [await each.store.due_holds(START + 60 * SECOND, 16) for each in (ports, other_ports)]
+    ids = [hold.reservation_id for holds in given for hold in holds]
+    assert len(ids) == 32
+    assert len(set(ids)) > 20
+    assert all(list(holds) == sorted(holds, key=lambda hold: hold.hold_expires_at) for holds in given)
+
+
 async def test_the_purge_takes_records_past_their_ttl_and_no_others(ports: Ports) -> None:
     rows = [record(f"key {ttl}", ttl=ttl) for ttl in (1, 2, 3, 10)]
     await ports.store.transact([InsertRecord(row, START) for row in rows])

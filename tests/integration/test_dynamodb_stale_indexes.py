@@ -73,7 +73,8 @@ async def test_entries_that_are_no_longer_true_hide_no_due_hold(process: Adapter
     for hold in holds[:6]:
         await process.write(UpdateReservation(hold, hold.cancelled(START)))
     assert await process.store.due_holds(END, 2) == holds[6:]
-    assert await process.store.due_holds(END, 1) == holds[6:7]
+    (one,) = await process.store.due_holds(END, 1)
+    assert one in holds[6:]
 
 
 async def test_a_row_that_was_claimed_failed_or_removed_since_is_not_due(process: Adapters) -> None:

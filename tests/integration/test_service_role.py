@@ -78,7 +78,7 @@ def aws() -> Iterator[MotoIam]:
 async def process_of(aws: MotoIam, credentials: AwsCredentials, folder: Path) -> AsyncIterator[Process]:
     """One process on the tables and the bus, with a role's credentials; its inventory is beside them."""
     clients = [_client(service, aws, credentials) for service in (DYNAMODB, EVENTBRIDGE)]
-    dynamodb, shards = DynamoDb(clients[0]), StatusShards()
+    dynamodb, shards = DynamoDb(clients[0], Budget()), StatusShards()
     database = Database(folder / "inventory.db", "NORMAL")
     clock = FakeClock()
     ports = replace(
@@ -98,7 +98,8 @@ async def process_of(aws: MotoIam, credentials: AwsCredentials, folder: Path) ->
 
 
 def _client(service: AwsService, aws: MotoIam, credentials: AwsCredentials) -> AwsClient:
-    patient = AwsWireSettings(read_seconds=PATIENT_SECONDS, total_seconds=PATIENT_SECONDS)
+    # One call at a time: moto copies its tables for a transaction, and fails if another writes meanwhile.
+    patient = AwsWireSettings(read_seconds=PATIENT_SECONDS, total_seconds=PATIENT_SECONDS, pool_size=1)
     endpoint = endpoint_of(service, REGION, aws.url)
     options = ClientOptions(settings=patient)
     return AwsClient(endpoint, FixedCredentials(credentials), SystemClock(), Budget(), options)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from tests.support.aws_service import Budget
 from tests.support.dynamodb import Tables, opened_client
 from tests.support.dynamodb_faults import at_once
 
@@ -39,7 +40,7 @@ class Adapters:
 def adapters(
     caller: AwsCaller, tables: Tables, shards: StatusShards = PLAIN, shortest_hold_seconds: int = 0
 ) -> Adapters:
-    dynamodb = DynamoDb(caller, at_once)
+    dynamodb = DynamoDb(caller, Budget(), at_once)
     return Adapters(
         DynamoDbReservationStore(dynamodb, tables.names, shards, shortest_hold_seconds),
         DynamoDbOutbox(dynamodb, tables.names, shards),

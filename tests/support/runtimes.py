@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tests.support.aws_service import Budget
 from tests.support.dynamodb import Tables, empty_tables, opened_client
 from tests.support.dynamodb_faults import BehindIndexes, BusyTables, LaggingIndexes, at_once
 
@@ -33,6 +34,7 @@ from reservation_api.adapters.sqlite.rows import (
 )
 from reservation_api.adapters.sqlite.store import SqliteReservationStore
 from reservation_api.adapters.sqlite.venues import load_event
+from reservation_api.application.outbox_entries import FAST_PATH_SECONDS
 from reservation_api.domain.order import Order
 from reservation_api.domain.reservation import HoldPolicy, Reservation
 from reservation_api.ports.clock import Clock
@@ -137,7 +139,7 @@ async def dynamodb(folder: Path) -> AsyncIterator[OpenProcess]:
 
         def open_process(clock: Clock) -> Ports:
             beside = sqlite_ports(_opened_file(folder, stack), clock)
-            return dynamodb_ports(DynamoDb(opened_client(stack)), tables, StatusShards(), beside)
+            return dynamodb_ports(DynamoDb(opened_client(stack), Budget()), tables, StatusShards(), beside)
 
         yield open_process
 
@@ -152,7 +154,7 @@ async def dynamodb_under_load(folder: Path) -> AsyncIterator[OpenProcess]:
         def open_process(clock: Clock) -> Ports:
             beside = sqlite_ports(_opened_file(folder, stack), clock)
             caller = BusyTables(BehindIndexes(opened_client(stack), indexes))
-            return dynamodb_ports(DynamoDb(caller, at_once), tables, StatusShards(2), beside)
+            return dynamodb_ports(DynamoDb(caller, Budget(), at_once), tables, StatusShards(2), beside)
 
         yield open_process
 
@@ -174,7 +176,7 @@ def dynamodb_ports(dynamodb: DynamoDb, tables: Tables, shards: StatusShards, bes
     return replace(
         beside,
         store=DynamoDbReservationStore(dynamodb, names, shards, HoldPolicy().hold_seconds),
-        outbox=DynamoDbOutbox(dynamodb, names, shards),
+        outbox=DynamoDbOutbox(dynamodb, names, shards, FAST_PATH_SECONDS),
         read_model=DynamoDbReadModel(dynamodb, names),
         look=look,
     )

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from tests.support.aws_service import Budget
 from tests.support.dynamodb_faults import at_once
 from tests.support.scripted_caller import Called, ScriptedCaller
 
@@ -41,12 +42,12 @@ def _asked(call: Called) -> list[str]:
 
 def _outbox(*answers: Any) -> tuple[DynamoDbOutbox, ScriptedCaller]:
     caller = ScriptedCaller(list(answers))
-    return DynamoDbOutbox(DynamoDb(caller, at_once), NAMES, StatusShards()), caller
+    return DynamoDbOutbox(DynamoDb(caller, Budget(), at_once), NAMES, StatusShards()), caller
 
 
 async def test_rows_that_are_there_come_by_their_hash_key_as_of_the_last_write() -> None:
     caller = ScriptedCaller([_read(2, 1)])
-    rows = await DynamoDb(caller).rows("t", _keys(1, 2, 3))
+    rows = await DynamoDb(caller, Budget()).rows("t", _keys(1, 2, 3))
     assert rows == {"p1": _keys(1)[0], "p2": _keys(2)[0]}
     (call,) = caller.calls
     assert call.request["RequestItems"]["t"]["ConsistentRead"] is True
@@ -54,26 +55,26 @@ async def test_rows_that_are_there_come_by_their_hash_key_as_of_the_last_write()
 
 async def test_no_keys_are_no_call() -> None:
     caller = ScriptedCaller([_read()])
-    assert await DynamoDb(caller).rows("t", []) == {}
+    assert await DynamoDb(caller, Budget()).rows("t", []) == {}
     assert caller.calls == []
 
 
 async def test_a_key_is_asked_for_once_however_often_it_is_named() -> None:
     caller = ScriptedCaller([_read(1)])
-    await DynamoDb(caller).rows("t", _keys(1, 1, 1))
+    await DynamoDb(caller, Budget()).rows("t", _keys(1, 1, 1))
     assert _asked(caller.calls[0]) == ["p1"]
 
 
 @pytest.mark.parametrize(("count", "sizes"), [(100, [100]), (101, [100, 1]), (250, [100, 100, 50])])
 async def test_a_read_asks_for_a_hundred_keys_at_a_time(count: int, sizes: list[int]) -> None:
     caller = ScriptedCaller([_read()])
-    await DynamoDb(caller).rows("t", _keys(*range(count)))
+    await DynamoDb(caller, Budget()).rows("t", _keys(*range(count)))
     assert [len(_asked(call)) for call in caller.calls] == sizes
 
 
 async def test_what_was_left_unread_is_asked_for_again_and_nothing_else() -> None:
     caller = ScriptedCaller([_read(1, left=(2, 3)), _read(3, left=(2,)), _read(2)])
-    rows = await DynamoDb(caller, at_once).rows("t", _keys(1, 2, 3))
+    rows = await DynamoDb(caller, Budget(), at_once).rows("t", _keys(1, 2, 3))
     assert rows.keys() == {"p1", "p2", "p3"}
     assert [_asked(call) for call in caller.calls] == [["p1", "p2", "p3"], ["p2", "p3"], ["p2"]]
     assert all(call.request["RequestItems"]["t"]["ConsistentRead"] for call in caller.calls)
@@ -82,8 +83,19 @@ async def test_what_was_left_unread_is_asked_for_again_and_nothing_else() -> Non
 async def test_what_stays_unread_is_an_outage() -> None:
     caller = ScriptedCaller([_read(left=(1,))])
     with pytest.raises(StoreUnavailableError):
-        await DynamoDb(caller, at_once).rows("t", _keys(1))
+        await DynamoDb(caller, Budget(), at_once).rows("t", _keys(1))
     assert len(caller.calls) == MAX_TRIES
+
+
+async def test_batches_that_are_left_half_done_are_finished_out_of_the_retry_budget() -> None:
+    caller = ScriptedCaller([_read(left=(1,))])
+    with pytest.raises(StoreUnavailableError):
+        await DynamoDb(caller, Budget(2), at_once).rows("t", _keys(1))
+    assert len(caller.calls) == 3
+    caller = ScriptedCaller([_undone(1)])
+    with pytest.raises(StoreUnavailableError):
+        await DynamoDb(caller, Budget(1), at_once).delete("outbox", _keys(1, 2))
+    assert len(caller.calls) == 2
 
 
 async def test_one_row_is_deleted_by_itself() -> None:

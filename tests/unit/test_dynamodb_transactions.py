@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from tests.support.aws_service import Budget
 from tests.support.dynamodb_faults import at_once, cancelled
 from tests.support.examples import START, intent, outbox_entry, record, reservation
 from tests.support.scripted_caller import Pauses, ScriptedCaller
@@ -55,7 +56,7 @@ CONFIRM_REFUSED: list[Write] = [
 
 def _store(*answers: Any, pauses: Pauses | None = None) -> tuple[DynamoDbReservationStore, ScriptedCaller]:
     caller = ScriptedCaller(list(answers))
-    dynamodb = DynamoDb(caller, at_once if pauses is None else pauses)
+    dynamodb = DynamoDb(caller, Budget(), at_once if pauses is None else pauses)
     return DynamoDbReservationStore(dynamodb, NAMES, StatusShards()), caller
 
 
@@ -99,6 +100,23 @@ async def test_a_transaction_that_met_another_is_tried_again_as_a_new_one(code: 
     ] * 3
 
 
+@pytest.mark.parametrize(("code", "tries"), [("ThrottlingError", 3), ("ProvisionedThroughputExceeded", 3)])
+async def test_a_throttled_transaction_is_tried_again_out_of_the_retry_budget(code: str, tries: int) -> None:
+    caller = ScriptedCaller([cancelled("ConditionalCheckFailed", code, "TransactionConflict")])
+    store = DynamoDbReservationStore(DynamoDb(caller, Budget(2), at_once), NAMES, StatusShards())
+    with pytest.raises(StoreUnavailableError, match=code):
+        await store.transact(HOLD)
+    assert len(caller.calls) == tries
+
+
+async def test_a_transaction_that_only_takes_turns_needs_no_retry_budget() -> None:
+    budget = Budget(0)
+    caller = ScriptedCaller([CONFLICT, CONFLICT, {}])
+    store = DynamoDbReservationStore(DynamoDb(caller, budget, at_once), NAMES, StatusShards())
+    assert await store.transact(HOLD) is None
+    assert (len(caller.calls), budget.spent) == (3, 0)
+
+
 async def test_a_refusal_beside_a_conflict_is_not_believed_yet() -> None:
     store, caller = _store(cancelled("ConditionalCheckFailed", "TransactionConflict", "None"), {})
     assert await store.transact(HOLD) is None
@@ -134,7 +152,7 @@ async def test_conflicts_end_after_so_many_tries_with_growing_jittered_waits() -
 @pytest.mark.parametrize(("seconds_a_try", "tries"), [(0.1, MAX_TRIES), (1.1, 3), (5.0, 2)])
 async def test_slow_answers_leave_time_for_fewer_tries(seconds_a_try: float, tries: int) -> None:
     caller = ScriptedCaller([CONFLICT])
-    dynamodb = DynamoDb(caller, at_once, lambda: len(caller.calls) * seconds_a_try)
+    dynamodb = DynamoDb(caller, Budget(), at_once, lambda: len(caller.calls) * seconds_a_try)
     with pytest.raises(StoreUnavailableError):
         await DynamoDbReservationStore(dynamodb, NAMES, StatusShards()).transact(HOLD)
     assert len(caller.calls) == tries
@@ -211,7 +229,7 @@ async def test_whoever_pays_already_is_named() -> None:
 
 async def test_a_claim_is_a_transaction_of_one_and_tells_who_won() -> None:
     caller = ScriptedCaller([CONFLICT, {}, cancelled("ConditionalCheckFailed")])
-    outbox = DynamoDbOutbox(DynamoDb(caller, at_once), NAMES, StatusShards())
+    outbox = DynamoDbOutbox(DynamoDb(caller, Budget(), at_once), NAMES, StatusShards())
     assert await outbox.update(outbox_entry(), outbox_entry(attempts=1))
     assert not await outbox.update(outbox_entry(), outbox_entry(attempts=1))
     assert _kinds(caller) == [["Update"]] * 3

@@ -22,6 +22,7 @@ from reservation_api.adapters.resilience.retry_budget import RetryBudget
 from reservation_api.adapters.resilience.settings import RetryBudgetSettings
 from reservation_api.adapters.resilience.store import GuardedReadModel, GuardedStore
 from reservation_api.application.health import Component, ComponentStatus
+from reservation_api.application.outbox_entries import FAST_PATH_SECONDS, RECOVERY_SECONDS
 from reservation_api.bootstrap.checks import check_outbox, shared
 from reservation_api.bootstrap.counting import TimedDynamoDb, watch_client
 from reservation_api.bootstrap.guards import open_admission
@@ -45,16 +46,17 @@ def open_aws(
 ) -> Runtime:
     """Make the clients; connections and credentials are had by the first calls. Raises ConfigError."""
     wires = _Wires(config, clock, CredentialChain(default_chain(config.region)), tls_context())
-    dynamodb_client = wires.open("dynamodb", DYNAMODB, config.dynamodb)
-    events_client = wires.open("eventbridge", EVENTBRIDGE, config.eventbridge)
+    retries = _budget("dynamodb", config.dynamodb)
+    dynamodb_client = wires.open(DYNAMODB, config.dynamodb, retries)
+    events_client = wires.open(EVENTBRIDGE, config.eventbridge, _budget("eventbridge", config.eventbridge))
     watch_client(metrics, "dynamodb", dynamodb_client)
     watch_client(metrics, "eventbridge", events_client)
     timed = TimedDynamoDb(dynamodb_client, metrics)
-    dynamodb = DynamoDb(timed if tracer is None else TracedDynamoDb(timed, tracer))
+    dynamodb = DynamoDb(timed if tracer is None else TracedDynamoDb(timed, tracer), retries)
     tables = TableNames(**asdict(config.tables))
     shards = StatusShards(config.status_shards)
     store = DynamoDbReservationStore(dynamodb, tables, shards, hold.hold_seconds)
-    outbox = DynamoDbOutbox(dynamodb, tables, shards)
+    outbox = DynamoDbOutbox(dynamodb, tables, shards, min(FAST_PATH_SECONDS, RECOVERY_SECONDS))
     bus = EventBridgeBus(events_client, config.bus_name)
     of_store = open_admission("store", config.dynamodb.guard)
     of_bus = open_admission("eventBus", config.eventbridge.guard)
@@ -90,16 +92,19 @@ class _Wires:
     credentials: CredentialChain
     tls: ssl.SSLContext
 
-    def open(self, name: str, service: AwsService, how: AwsServiceConfig) -> AwsClient:
+    def open(self, service: AwsService, how: AwsServiceConfig, retries: RetryBudget) -> AwsClient:
         """Make a client for one service; half its time limit is for one try, so that there is another."""
         endpoint = told(lambda: endpoint_of(service, self.config.region, how.endpoint))
-        budget = RetryBudget(name, RetryBudgetSettings(**asdict(how.guard.retry)))
         seconds = how.timeout_seconds
         settings = AwsWireSettings(
             total_seconds=seconds, read_seconds=seconds / 2, connect_seconds=seconds / 2
         )
         options = ClientOptions(settings=settings, tls=self.tls)
-        return AwsClient(endpoint, self.credentials, self.clock, budget, options)
+        return AwsClient(endpoint, self.credentials, self.clock, retries, options)
+
+
+def _budget(name: str, how: AwsServiceConfig) -> RetryBudget:
+    return RetryBudget(name, RetryBudgetSettings(**asdict(how.guard.retry)))
 
 
 async def _check_store(store: ReservationStore, table: str) -> Component:

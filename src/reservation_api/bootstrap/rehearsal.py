@@ -21,6 +21,8 @@ from reservation_api.adapters.dynamodb.store import DynamoDbReservationStore
 from reservation_api.adapters.dynamodb.tables import TableNames
 from reservation_api.adapters.eventbridge.bus import EventBridgeBus
 from reservation_api.adapters.eventbridge.metered_bus import BusMeter, MeteredEventBus
+from reservation_api.adapters.resilience.retry_budget import RetryBudget
+from reservation_api.adapters.resilience.settings import RetryBudgetSettings
 from reservation_api.adapters.trusting_payment.verifier import TrustingPaymentVerifier
 from reservation_api.application.cancel import Cancel
 from reservation_api.application.capacity.charges import EXPIRE, Charge, Charges
@@ -105,7 +107,8 @@ class Rehearsal:
         self._inventory = inventory = RehearsedInventory()
         self._left: list[OutboxEntry] = []
         self._held: list[ReservationId] = []
-        dynamodb, shards, policy = DynamoDb(aws.dynamodb), StatusShards(MAX_SHARDS), HoldPolicy()
+        budget = RetryBudget("rehearsal", RetryBudgetSettings())
+        dynamodb, shards, policy = DynamoDb(aws.dynamodb, budget), StatusShards(MAX_SHARDS), HoldPolicy()
         store = DynamoDbReservationStore(dynamodb, aws.names, shards, policy.hold_seconds)
         finish = FinishConfirm(store, inventory, clock, self._left.extend)
         self._outbox = DynamoDbOutbox(dynamodb, aws.names, shards)

@@ -59,7 +59,10 @@ class Outbox(Protocol):
     """Every method raises StoreUnavailableError."""
 
     async def due(self, kind: OutboxType, now: datetime, limit: int) -> Sequence[OutboxEntry]:
-        """Return PENDING rows of a type whose `next_retry_at` has come; may lag: claim before acting."""
+        """Return PENDING rows of a type whose `next_retry_at` has come; may lag: claim before acting.
+
+        If there are more than `limit`, some of the oldest: workers beside each other are given others.
+        """
         ...
 
     async def update(self, before: OutboxEntry, after: OutboxEntry) -> bool:

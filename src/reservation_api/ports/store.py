@@ -156,7 +156,10 @@ class ReservationStore(Protocol):
         ...
 
     async def due_holds(self, now: datetime, limit: int) -> Sequence[Reservation]:
-        """Return holds past `hold_expires_at` without an intent, oldest first; may lag behind writes."""
+        """Return holds past `hold_expires_at` without an intent, oldest first; may lag behind writes.
+
+        If there are more than `limit`, some of the oldest: workers beside each other are given others.
+        """
         ...
 
     async def purge_records(self, now: datetime, limit: int) -> int:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from reservation_api.adapters.aws_wire.client import RetryBudget
 from reservation_api.adapters.aws_wire.errors import AwsCaller, AwsCallError, AwsRefusedError
 from reservation_api.adapters.dynamodb.failures import (
     CANCELED,
@@ -17,6 +18,7 @@ from reservation_api.adapters.dynamodb.failures import (
     Reason,
     WrongRequestError,
     failure_of,
+    is_throttled,
     judgement_of,
     reasons_of,
 )
@@ -37,10 +39,13 @@ class DynamoDb:
     def __init__(
         self,
         caller: AwsCaller,
+        retries: RetryBudget,
         pause: Pause = asyncio.sleep,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Take the budget that the caller's own retries come out of: answers tell of a busy table as well."""
         self._caller = caller
+        self._retries = retries
         self._pause = pause
         self._monotonic = monotonic
 
@@ -49,7 +54,7 @@ class DynamoDb:
 
         A delete that meets a transaction on its row was not done; it waits and tries again.
         """
-        pacing = Pacing(self._pause, self._monotonic)
+        pacing = self._pacing()
         while True:
             try:
                 return await self._caller.call(operation, request, repeatable=True)
@@ -67,7 +72,7 @@ class DynamoDb:
             theirs        ─ put b ─ put c ─ written
 
         """
-        pacing = Pacing(self._pause, self._monotonic)
+        pacing = self._pacing()
         while True:
             # A cancelled try has an outcome; the next one is another request, with another token. Were a try
             # carried out late after all, this one would be refused by what it wrote, which callers take well.
@@ -80,7 +85,7 @@ class DynamoDb:
                 return None
             if judgement_of(reasons) is Reason.REFUSED:
                 return reasons
-            await pacing.wait(_codes(reasons))
+            await pacing.wait(_codes(reasons), is_throttled=is_throttled(reasons))
 
     async def get(self, table: str, key: Item) -> Item | None:
         """Read a row by its whole key, as of the last write."""
@@ -119,10 +124,13 @@ class DynamoDb:
         for start in range(0, len(unique), MAX_DELETES_PER_WRITE):
             await self._delete_batch(table, unique[start : start + MAX_DELETES_PER_WRITE])
 
+    def _pacing(self) -> Pacing:
+        return Pacing(self._retries, self._pause, self._monotonic)
+
     async def _read_batch(self, table: str, wanted: Item) -> list[Item]:
         """Read what a batch asks for, asking again for what it was not given."""
         items: list[Item] = []
-        pacing = Pacing(self._pause, self._monotonic)
+        pacing = self._pacing()
         while True:
             answer = await self.call("BatchGetItem", {"RequestItems": {table: wanted}})
             items += answer["Responses"].get(table, ())
@@ -130,18 +138,18 @@ class DynamoDb:
             if not left:
                 return items
             wanted = left[table]
-            await pacing.wait("keys were left unread")
+            await pacing.wait("keys were left unread", is_throttled=True)
 
     async def _delete_batch(self, table: str, keys: Sequence[Item]) -> None:
         requests = [{"DeleteRequest": {"Key": key}} for key in keys]
-        pacing = Pacing(self._pause, self._monotonic)
+        pacing = self._pacing()
         while True:
             answer = await self.call("BatchWriteItem", {"RequestItems": {table: requests}})
             left = answer.get("UnprocessedItems")
             if not left:
                 return
             requests = left[table]
-            await pacing.wait("rows were left undeleted")
+            await pacing.wait("rows were left undeleted", is_throttled=True)
 
 
 def _reasons_of(error: AwsCallError) -> Reasons:

@@ -71,6 +71,10 @@ REASONS: Final[Mapping[str, Reason]] = {
 }
 
 
+THROTTLED: Final = frozenset({"ThrottlingError", "ProvisionedThroughputExceeded"})
+"""Reasons for which trying again is more of what was too much."""
+
+
 def failure_of(error: AwsCallError) -> Exception:
     """Return what to raise for a call that failed, `from` that error."""
     failure: Exception = StoreUnavailableError("the store gave no answer")
@@ -97,3 +101,8 @@ def judgement_of(reasons: Sequence[Mapping[str, Any]]) -> Reason:
         if reason in found:
             return reason
     return Reason.AGAIN
+
+
+def is_throttled(reasons: Sequence[Mapping[str, Any]]) -> bool:
+    """Tell whether a table was too busy for some item of a cancelled transaction."""
+    return any(reason["Code"] in THROTTLED for reason in reasons)

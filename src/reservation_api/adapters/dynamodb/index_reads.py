@@ -6,10 +6,14 @@ each is read from its table and judged anew, and those that it lacks are named a
     shard 0   page ─ page ─ …  ┐
     shard 1   page ─ …         ├─ oldest named first ─ read from the table ─ judged ─ up to `limit`
     shard n   page ─ page ─ …  ┘
+
+Workers beside each other would all be given the same oldest rows, and all but one lose each. So rows that are
+to be worked on are chosen at random among the oldest, where there are more of them than one batch.
 """
 
 import asyncio
 import logging
+import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -63,6 +67,8 @@ class Wanted(Generic[T]):
     judge: Callable[[Item], T | None]
     """Reads a row as it is now; None: not wanted, or not any more."""
     limit: int
+    among: int = 0
+    """How many of the oldest named rows to choose from at random; 0: the oldest themselves."""
 
 
 async def oldest(dynamodb: DynamoDb, queries: Sequence[Item], wanted: Wanted[T]) -> list[T]:
@@ -75,14 +81,25 @@ async def oldest(dynamodb: DynamoDb, queries: Sequence[Item], wanted: Wanted[T])
         # While much is written the oldest entries are of rows that have just gone: one by one they would be
         # chased to the end of the index, which moves as fast.
         count = max(missing, MAX_KEYS_PER_READ)
-        taken = await asyncio.gather(*(scan.take(missing, count) for scan in scans))
+        among = max(count, wanted.among)
+        taken = await asyncio.gather(*(scan.take(missing, among) for scan in scans))
         named += [entry for entries in taken for entry in entries]
         if not named:
             break
         named.sort(key=lambda entry: str(entry[wanted.age]["S"]))
-        found |= await _judged(dynamodb, wanted, named[:count])
-        del named[:count]
-    return list(found.values())[: wanted.limit]
+        places = _choose(count, min(among, len(named)))
+        found |= await _judged(dynamodb, wanted, [named[place] for place in places])
+        for place in reversed(places):
+            del named[place]
+    rows = list(found.values())
+    return (
+        [rows[place] for place in _choose(wanted.limit, len(rows))] if wanted.among else rows[: wanted.limit]
+    )
+
+
+def _choose(count: int, among: int) -> Sequence[int]:
+    """Return so many places at random, in their order."""
+    return sorted(random.sample(range(among), min(count, among)))
 
 
 def _page_entries(query: Item, limit: int) -> int:

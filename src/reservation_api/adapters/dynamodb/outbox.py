@@ -1,10 +1,10 @@
 """The outbox port on DynamoDB."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from reservation_api.adapters.dynamodb.calls import DynamoDb
-from reservation_api.adapters.dynamodb.index_reads import Wanted, oldest
+from reservation_api.adapters.dynamodb.index_reads import PAGE_ENTRIES, Wanted, oldest
 from reservation_api.adapters.dynamodb.items import Item
 from reservation_api.adapters.dynamodb.outbox_items import outbox_entry_of, outbox_key
 from reservation_api.adapters.dynamodb.shards import StatusShards
@@ -14,14 +14,18 @@ from reservation_api.domain.values import OutboxId, to_iso
 from reservation_api.ports.outbox import OutboxEntry, OutboxStatus, OutboxType
 
 _IN_STATUS = "#status = :status"
-_MADE_BY_NOW = " AND created_at <= :now"
+_OLD_ENOUGH = " AND created_at <= :made_by"
 _DUE = "#type = :type AND next_retry_at <= :now"
 
 
 class DynamoDbOutbox:
     """Implements ports.outbox.Outbox on the outbox table."""
 
-    def __init__(self, dynamodb: DynamoDb, tables: TableNames, shards: StatusShards) -> None:
+    def __init__(
+        self, dynamodb: DynamoDb, tables: TableNames, shards: StatusShards, shortest_wait_seconds: int = 0
+    ) -> None:
+        """Take new rows to wait for `shortest_wait_seconds` at least, so that younger ones need no look."""
+        self._shortest_wait = timedelta(seconds=shortest_wait_seconds)
         self._dynamodb = dynamodb
         self._table = tables.outbox
         self._shards = shards
@@ -36,13 +40,18 @@ class DynamoDbOutbox:
             return entry if is_due else None  # its type never changes: the index is right about it
 
         due = {
-            "KeyConditionExpression": _IN_STATUS + _MADE_BY_NOW,
+            "KeyConditionExpression": _IN_STATUS + _OLD_ENOUGH,
             "FilterExpression": _DUE,
             "ExpressionAttributeNames": {"#status": "status", "#type": "type"},
         }
-        values = {":type": {"S": kind.value}, ":now": {"S": to_iso(now)}}
+        values = {
+            ":type": {"S": kind.value},
+            ":now": {"S": to_iso(now)},
+            ":made_by": {"S": to_iso(now - self._shortest_wait)},
+        }
         queries = [self._query(status, due, values) for status in self._shards.all_of(OutboxStatus.PENDING)]
-        return await oldest(self._dynamodb, queries, Wanted(self._table, "next_retry_at", judge, limit))
+        wanted = Wanted(self._table, "next_retry_at", judge, limit, among=PAGE_ENTRIES)
+        return await oldest(self._dynamodb, queries, wanted)
 
     async def update(self, before: OutboxEntry, after: OutboxEntry) -> bool:
         """Compare and set one row; see the port.

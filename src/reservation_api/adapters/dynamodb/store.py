@@ -15,7 +15,7 @@ from typing import Any, Final
 from reservation_api.adapters.dynamodb.calls import DynamoDb, Reasons
 from reservation_api.adapters.dynamodb.expired_records import ExpiredRecords
 from reservation_api.adapters.dynamodb.failures import REASONS, Reason
-from reservation_api.adapters.dynamodb.index_reads import Wanted, oldest
+from reservation_api.adapters.dynamodb.index_reads import PAGE_ENTRIES, Wanted, oldest
 from reservation_api.adapters.dynamodb.items import (
     Item,
     is_guard,
@@ -108,7 +108,7 @@ class DynamoDbReservationStore:
             return hold if is_due else None
 
         queries = [self._due_query(status, now) for status in self._shards.all_of(Status.HOLD)]
-        wanted = Wanted(self._tables.reservations, "hold_expires_at", judge, limit)
+        wanted = Wanted(self._tables.reservations, "hold_expires_at", judge, limit, among=PAGE_ENTRIES)
         return sorted(await oldest(self._dynamodb, queries, wanted), key=lambda hold: hold.hold_expires_at)
 
     async def purge_records(self, now: datetime, limit: int) -> int:

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from reservation_api.adapters.sqlite.database import Database
-from reservation_api.adapters.sqlite.rows import OUTBOX_COLUMNS, Row, outbox_entry_of
+from reservation_api.adapters.sqlite.rows import OUTBOX_COLUMNS, Row, outbox_entry_of, some_of_the_oldest
 from reservation_api.domain.values import OutboxId, to_iso
 from reservation_api.ports.outbox import OutboxEntry, OutboxStatus, OutboxType
 
 _SELECT = f"SELECT {OUTBOX_COLUMNS} FROM outbox"
-_DUE = (
-    f"{_SELECT} WHERE status = 'PENDING' AND type = ? AND next_retry_at <= ? ORDER BY next_retry_at LIMIT ?"
+_DUE = some_of_the_oldest(
+    _SELECT, "status = 'PENDING' AND type = ? AND next_retry_at <= ?", age="next_retry_at"
 )
 # Pending rows may be a million after an outage: in the order of the table the oldest comes first at once
 # (the plus keeps SQLite from collecting and sorting them all). Failed rows are few, and found by index.
@@ -34,7 +34,7 @@ class SqliteOutbox:
 
     async def due(self, kind: OutboxType, now: datetime, limit: int) -> Sequence[OutboxEntry]:
         """Read the index of pending rows; see the port."""
-        return await self._select(_DUE, (kind.value, to_iso(now), limit))
+        return await self._select(_DUE, (kind.value, to_iso(now), limit, limit))
 
     async def update(self, before: OutboxEntry, after: OutboxEntry) -> bool:
         """Compare and set one row; see the port."""

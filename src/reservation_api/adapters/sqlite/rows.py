@@ -30,6 +30,20 @@ OUTBOX_COLUMNS = (
     " last_error, trace_id, created_at, updated_at"
 )
 
+BATCHES_APART = 8
+"""Workers beside each other choose among so many batches of the oldest rows: two meet at one row in eight."""
+
+
+def some_of_the_oldest(select: str, condition: str, age: str) -> str:
+    """Return a query for as many rows as its last two parameters both say, chosen at random among the oldest.
+
+    Given the oldest themselves, all workers but one would lose each row.
+    """
+    table = select.rpartition(" ")[2]
+    oldest = f"SELECT rowid FROM {table} WHERE {condition} ORDER BY {age} LIMIT {BATCHES_APART} * ?"
+    chosen = f"SELECT rowid FROM ({oldest}) ORDER BY random() LIMIT ?"
+    return f"{select} WHERE rowid IN ({chosen}) ORDER BY {age}"
+
 
 class _SeatRow(msgspec.Struct, array_like=True, frozen=True):
     """A seat as JSON array; its currency is the row's."""

@@ -25,6 +25,7 @@ from reservation_api.adapters.sqlite.rows import (
     outbox_row,
     reservation_of,
     reservation_row,
+    some_of_the_oldest,
     unix_seconds,
     update_row,
 )
@@ -85,10 +86,10 @@ _GET_RESERVATION = f"SELECT {RESERVATION_COLUMNS} FROM reservations WHERE reserv
 _GET_ORDER = f"SELECT {ORDER_COLUMNS} FROM orders WHERE order_id = ?"
 _GET_RECORD = f"SELECT {_RECORD_COLUMNS} FROM idempotency WHERE idempotency_key = ? AND ttl > ?"
 _GET_GUARD = "SELECT reservation_id FROM payment_guards WHERE payment_intent_id = ?"
-_DUE_HOLDS = (
-    f"SELECT {RESERVATION_COLUMNS} FROM reservations"
-    " WHERE status = 'HOLD' AND intent_order_id IS NULL AND hold_expires_at <= ?"
-    " ORDER BY hold_expires_at LIMIT ?"
+_DUE_HOLDS = some_of_the_oldest(
+    f"SELECT {RESERVATION_COLUMNS} FROM reservations",
+    "status = 'HOLD' AND intent_order_id IS NULL AND hold_expires_at <= ?",
+    age="hold_expires_at",
 )
 _PURGE_RECORDS = (
     "DELETE FROM idempotency WHERE rowid IN (SELECT rowid FROM idempotency WHERE ttl <= ? LIMIT ?)"
@@ -129,7 +130,7 @@ class SqliteReservationStore:
     async def due_holds(self, now: datetime, limit: int) -> Sequence[Reservation]:
         """Read the index of due holds; see the port."""
         rows = await self._database.read(
-            lambda connection: connection.execute(_DUE_HOLDS, (to_iso(now), limit)).fetchall()
+            lambda connection: connection.execute(_DUE_HOLDS, (to_iso(now), limit, limit)).fetchall()
         )
         return [reservation_of(row) for row in rows]
 
