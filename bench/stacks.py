@@ -44,6 +44,9 @@ _LAYERS = (
         r"/sqlite/(event_log|outbox)|/workers/|/application/(relay|deliver|expire|recover|outbox_entries)",
     ),
     ("sqlite writer and store", r"/adapters/sqlite/"),
+    ("calls of AWS", r"/adapters/(aws_wire|dynamodb|eventbridge)/|/botocore/"),
+    ("inventory over gRPC", r"/adapters/grpc_inventory/|/site-packages/grpc/|/reservation_proto/|/google/"),
+    ("guards: breakers, bulkheads, limits", r"/adapters/resilience/"),
     ("use case", r"/reservation_api/(application|domain|ports|adapters)/"),
     ("HTTP adapter", r"/entrypoints/http/"),
 )

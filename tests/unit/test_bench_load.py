@@ -364,6 +364,10 @@ STACKS = "\n".join(
 def test_a_sample_belongs_to_the_innermost_layer_of_ours() -> None:
     layers = [layer_of(sample) for sample in parse(STACKS)]
     assert layers == ["inventory", "codec", LOOP_LAYER, LOOP_LAYER, "sqlite writer and store"]
+    (call,) = parse(
+        f"{RUN};go ({OURS}/adapters/resilience/guard.py:1);send ({OURS}/adapters/aws_wire/client.py:1) 1"
+    )
+    assert layer_of(call) == "calls of AWS"
 
 
 def test_threads_that_wait_are_told_from_those_that_work() -> None:
