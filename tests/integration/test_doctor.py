@@ -1,10 +1,11 @@
 """`doctor` on the document's infrastructure, as it should be and with one thing different at a time."""
 
 import json
+import re
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from click.testing import Result
@@ -40,6 +41,8 @@ from tests.support.deployment_differences import (
 )
 from tests.support.ministack import Ministack, ministack
 from tests.support.moto import moto
+
+POD: Final = f"system:serviceaccount:{ENV}:reservation-api"
 
 
 @pytest.fixture(scope="module")
@@ -200,16 +203,20 @@ def eventbridge_scheduler(account: Account) -> None:
     )
 
 
-def kubernetes(account: Account) -> None:
-    provider = account.arn("iam", "oidc-provider/oidc.eks.example.com/id/1", region="")
-    subject = {"oidc.eks.example.com/id/1:sub": f"system:serviceaccount:{ENV}:reservation-api"}
+def let_pods_in(account: Account, **claims: str) -> None:
+    """Let pods take the service role whose tokens claim this."""
+    issuer = "oidc.eks.example.com/id/1"
     statement = {
         "Effect": "Allow",
-        "Principal": {"Federated": provider},
+        "Principal": {"Federated": account.arn("iam", f"oidc-provider/{issuer}", region="")},
         "Action": "sts:AssumeRoleWithWebIdentity",
-        "Condition": {"StringEquals": subject},
+        "Condition": {"StringEquals": {f"{issuer}:{name}": value for name, value in claims.items()}},
     }
     trusted(SERVICE_ROLE, document(statement))(account)
+
+
+def kubernetes(account: Account) -> None:
+    let_pods_in(account, sub=POD, aud="sts.amazonaws.com")
 
 
 def pattern_in_another_order(account: Account) -> None:
@@ -229,6 +236,26 @@ def test_what_the_document_leaves_open_is_as_good(
 ) -> None:
     change(good)
     doctor(good, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("claims", "said"),
+    [
+        ({"sub": POD}, f"as {POD} for anybody"),
+        ({"aud": "sts.amazonaws.com"}, "as anybody for sts.amazonaws.com"),
+        ({"sub": POD, "aud": "kubernetes"}, f"as {POD} for kubernetes"),
+        (
+            {"sub": "system:serviceaccount:*", "aud": "sts.amazonaws.com"},
+            "as system:serviceaccount:* for sts",
+        ),
+    ],
+)
+def test_a_pod_is_known_by_its_account_and_by_whom_its_token_is_for(
+    good: Account, tmp_path: Path, claims: Mapping[str, str], said: str
+) -> None:
+    let_pods_in(good, **claims)
+    found = doctor(good, tmp_path, code=1).stdout
+    assert re.search(rf"different +role {SERVICE_ROLE}: trust: .* found .*{re.escape(said)}", found)
 
 
 def test_tables_need_no_protection_where_nothing_is_real(good: Account, tmp_path: Path) -> None:

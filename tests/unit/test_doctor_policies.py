@@ -111,14 +111,14 @@ def test_a_grant_tells_all_that_is_said(said: dict[str, Any], grant: str, servic
     assert service_of(grant) == service
 
 
-def test_an_identity_of_an_issuer_is_told_with_its_subject_or_as_anybody() -> None:
+def test_an_identity_of_an_issuer_is_told_with_its_subject_and_audience_or_as_anybody() -> None:
     provider = {"Federated": "arn:aws:iam::1:oidc-provider/host"}
     action = "sts:AssumeRoleWithWebIdentity"
     subject = {"StringEquals": {"host:sub": "system:serviceaccount:n:a", "host:aud": "sts.amazonaws.com"}}
     named = statement(Principal=provider, Action=action, Condition=subject)
     anybody = statement(Principal=provider, Action=action)
     said = "Federated arn:aws:iam::1:oidc-provider/host as"
-    assert trusted_by({"Statement": [named]}) == [f"{said} system:serviceaccount:n:a"]
-    assert trusted_by({"Statement": [anybody]}) == [f"{said} anybody"]
+    assert trusted_by({"Statement": [named]}) == [f"{said} system:serviceaccount:n:a for sts.amazonaws.com"]
+    assert trusted_by({"Statement": [anybody]}) == [f"{said} anybody for anybody"]
     assert trusted_by({"Statement": [statement(Effect="Deny")]}) == []
     assert trusted_by({"Statement": [statement(Principal=None)]}) == ["AWS *"]

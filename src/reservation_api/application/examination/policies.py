@@ -24,7 +24,7 @@ def service_of(grant: str) -> str:
 
 
 def trusted_by(policy: Policy) -> list[str]:
-    """Return who may take a role: services, accounts, and identities of other issuers with their subject."""
+    """Return who may take a role: services, accounts, and others' identities as whom, by tokens for whom."""
     found = set()
     for one in _statements(policy):
         if one["Effect"] == "Allow":
@@ -86,14 +86,19 @@ def _principals(statement: Policy) -> Iterator[tuple[str, str]]:
 def _trusted(kind: str, name: str, statement: Policy) -> str:
     if kind != "Federated":
         return f"{kind} {name}"
-    subjects = [
-        subject
+    return f"{kind} {name} as {_claimed('sub', statement)} for {_claimed('aud', statement)}"
+
+
+def _claimed(claim: str, statement: Policy) -> str:
+    """Return what a token's claim has to be, or anybody if it may be left out."""
+    found = [
+        value
         for operator, keys in statement.get("Condition", {}).items()
         for key, values in keys.items()
-        if key.endswith(":sub") and operator in {"StringEquals", "StringLike"}
-        for subject in _listed(values)
+        if key.endswith(f":{claim}") and operator in {"StringEquals", "StringLike"}
+        for value in _listed(values)
     ]
-    return f"{kind} {name} as {', '.join(sorted(subjects)) or ANYBODY}"
+    return ", ".join(sorted(found)) or ANYBODY
 
 
 def _is_for(service: str, statement: Policy) -> bool:
