@@ -72,10 +72,14 @@ async def _done(entries: Sequence[OutboxEntry]) -> list[Delivery]:
     return [Delivery(entry, Verdict.DONE) for entry in entries]
 
 
+async def _write(process: Ports, writes: Sequence[Write]) -> None:
+    for start in range(0, len(writes), AT_MOST):
+        assert await process.store.transact(writes[start : start + AT_MOST]) is None
+
+
 async def test_two_relays_claim_few_rows_in_vain(processes: list[Ports]) -> None:
     rows = [AddOutboxEntry(outbox_entry(f"rsv_{n}")) for n in range(2 * AT_MOST)]
-    for start in range(0, len(rows), AT_MOST):
-        assert await processes[0].store.transact(rows[start : start + AT_MOST]) is None
+    await _write(processes[0], rows)
     both = asyncio.Barrier(2)
     boxes = [SideBySide(each.outbox, both) for each in processes]
     relays = [Relay(cast("Outbox", box), _done, LATER, RetryPolicy()) for box in boxes]
@@ -87,8 +91,7 @@ async def test_two_relays_claim_few_rows_in_vain(processes: list[Ports]) -> None
 
 async def test_two_workers_expire_few_holds_in_vain(processes: list[Ports]) -> None:
     holds = [InsertReservation(reservation(f"rsv_{n}")) for n in range(2 * AT_MOST)]
-    for start in range(0, len(holds), AT_MOST):
-        assert await processes[0].store.transact(holds[start : start + AT_MOST]) is None
+    await _write(processes[0], holds)
     both = asyncio.Barrier(2)
     stores = [SideBySide(each.store, both) for each in processes]
     expires = [Expire(cast("ReservationStore", store), LATER, offer_to_nobody) for store in stores]
