@@ -94,6 +94,13 @@ def test_tables_are_planned_and_warmed_as_the_plan_says(
     assert dict(_warmed(shown["root_module"]["resources"])) == warm(question)
 
 
+def test_the_quota_of_a_table_is_the_plans() -> None:
+    variables = (TERRAFORM / "modules" / "dynamodb" / "variables.tf").read_text()
+    limits = default_tariff().limits
+    for kind, limit in (("read", limits.table_reads), ("write", limits.table_writes)):
+        assert re.search(rf"{kind}_units *= optional\(number, {limit.amount}\)", variables), kind
+
+
 def _warmed(resources: list[dict[str, Any]]) -> Iterator[tuple[str, tuple[int, int]]]:
     """Yield each table and index of a plan that is warmed, with its read and write units."""
     for resource in resources:

@@ -11,6 +11,7 @@ from bench.hot_partition import (
 from bench.hot_partition import (
     PARTITION_UNITS,
     PEAK,
+    QUEUE_SECONDS,
     expected_mean_lag,
     expected_throttled_share,
     peak,
@@ -39,6 +40,7 @@ def test_beyond_the_knee_a_shard_gives_what_a_partition_takes(shard_count: int, 
     outcome = simulate(units, shard_count, 3)
     assert outcome.accepted == pytest.approx(PARTITION_UNITS * shard_count, rel=0.05)
     assert outcome.throttled_share == pytest.approx(expected_throttled_share(units, shard_count), abs=0.02)
+    assert max(outcome.lags) <= QUEUE_SECONDS + 2 / PARTITION_UNITS, "who would wait longer is throttled"
 
 
 def test_the_knee_is_where_the_formula_has_it() -> None:

@@ -71,6 +71,8 @@ def test_only_what_a_new_table_does_not_stand_is_warmed() -> None:
     assert warmed["reservations"] == (27_000, 28_200)
     assert warmed["orders"] == (12_000, 8400), "both numbers, the lesser as a new table has it"
     assert "event-created-index" not in warmed
+    assert line("reservations, reads").amount == 27_000
+    assert "28,200 writes and 27,000 reads" in str(line("reservations, writes").must)
 
 
 def test_shards_keep_the_hottest_status_at_four_fifths_of_a_partition() -> None:

@@ -45,6 +45,8 @@ def test_json_has_the_same_lines() -> None:
         (["--rps", "0"], "more than 0 requests"),
         (["--rps", "many"], "not a valid float"),
         (["--mix", "buy=1"], "no share"),
+        (["--mix", "hold=0"], "without holds"),
+        (["--mix", "get=100"], "without holds"),
         (["--cpu", "hold=fast"], "is not like hold=200us"),
         (["--utilisation", "0"], "share of a core"),
         (["--seats", "11"], "1<=x<=10"),

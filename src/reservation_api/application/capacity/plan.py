@@ -13,6 +13,9 @@ def plan(question: Question) -> list[Line]:
         raise ValueError("more than 0 requests a second")
     if not 0 < question.utilisation_percent <= 100:  # noqa: PLR2004 (per cent)
         raise ValueError("a share of a core is more than 0 and at most 100 per cent")
+    costs = list(
+        cost_lines(question)
+    )  # it refuses a mix without holds, before others divide by what there is not
     return [
         *process_lines(question),
         *units_lines(question),
@@ -20,5 +23,5 @@ def plan(question: Question) -> list[Line]:
         *warm_lines(question),
         *shard_lines(question),
         *bus_lines(question),
-        *cost_lines(question),
+        *costs,
     ]

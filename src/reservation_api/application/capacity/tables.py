@@ -42,7 +42,10 @@ def units_lines(question: Question) -> Iterator[Line]:
 
 
 def polling_line(question: Question, workers: int) -> Line:
-    """Return what the workers' questions cost when nothing is due: half a unit for each shard of a status."""
+    """Return what the workers' questions take when nothing is due: half a unit for each shard of a status.
+
+    Costs leave it out, being of the workers and not of the requests.
+    """
     forms = max(shards(question, index) for index in INDEXES_BY_STATUS) + 1
     polls = question.tariff.assumed.polls_per_second
     formula = f"{workers} workers {TIMES} {told(polls)} polls/s {TIMES} {forms} forms of a status {TIMES} 0.5"
@@ -53,20 +56,16 @@ def polling_line(question: Question, workers: int) -> Line:
 def warm_lines(question: Question) -> Iterator[Line]:
     """Yield the warm throughput of whatever takes more than a new table has."""
     limits = question.tariff.limits
-    new_writes, new_reads = limits.new_table_writes, limits.new_table_reads
-    for table, (reads, writes) in warm(question).items():
-        formula = f"the greater of what is planned and what a new table has ({new_writes.amount:,}, "
-        yield Line(
-            "warm throughput",
-            f"{table}, writes",
-            writes,
-            "units/s",
-            f"{formula}reads {reads:,})",
-            new_writes.source,
-            f"warm it: writes {writes:,}, reads {reads:,} (infra/terraform does)",
-        )
-    if not warm(question):
-        yield Line("warm throughput", "none", 0, "units/s", "a new table is enough", new_reads.source)
+    has = f"{limits.new_table_writes.amount:,} writes, {limits.new_table_reads.amount:,} reads"
+    new = f"what a new table has ({has})"
+    formula, source = f"the greater of what is planned and {new}", limits.new_table_writes.source
+    warmed = warm(question)
+    for table, (reads, writes) in warmed.items():
+        must = f"warm it for {writes:,} writes and {reads:,} reads (infra/terraform does)"
+        yield Line("warm throughput", f"{table}, writes", writes, "units/s", formula, source, must)
+        yield Line("warm throughput", f"{table}, reads", reads, "units/s", formula, source)
+    if not warmed:
+        yield Line("warm throughput", "none", 0, "units/s", f"nothing takes more than {new}", source)
 
 
 def warm(question: Question) -> dict[str, tuple[int, int]]:
