@@ -72,6 +72,10 @@ def test_every_answer_and_refusal_of_an_operation_is_documented(operation: Opera
     expected = {operation.status, *operation.also, *(KINDS[error].status for error in operation.refusals)}
     if operation.access is not Access.PUBLIC:
         expected |= {400, 401, 500, 503}
+        if not operation.is_probe:
+            expected.add(429)
+    elif not operation.is_probe:
+        expected.add(503)
     if operation.is_command:
         expected |= {408, 413, 415, 422}
     if operation.access is Access.OPERATOR:
@@ -129,6 +133,8 @@ def test_tokens_and_keys_are_documented_where_they_are_asked_for(operation: Oper
     if operation.access is not Access.PUBLIC:
         assert "WWW-Authenticate" in resolved(part["responses"]["401"])["headers"]
         assert "Retry-After" in resolved(part["responses"]["503"])["headers"]
+    if "429" in part["responses"]:
+        assert "Retry-After" in resolved(part["responses"]["429"])["headers"]
 
 
 def test_what_was_held_links_to_what_can_be_done_with_it() -> None:

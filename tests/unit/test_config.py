@@ -11,7 +11,9 @@ from reservation_api.config.tree import (
     EmbeddedKeys,
     GivenKeys,
     KeysInFile,
+    OverloadConfig,
     PublishedKeys,
+    RateLimitConfig,
     Secret,
 )
 from reservation_api.domain.reservation import HoldPolicy
@@ -38,6 +40,7 @@ def test_an_empty_environment_is_the_embedded_runtime_with_the_documents_default
     assert config.process.shutdown_seconds == 30
     assert config.process.drain_seconds == 3
     assert config.identity.source == EmbeddedKeys(Path("data/issuer-key.pem"))
+    assert (config.overload, config.rate_limit) == (OverloadConfig(), RateLimitConfig())
 
 
 def test_every_setting_of_this_release_reaches_the_tree() -> None:
@@ -80,6 +83,21 @@ def test_every_setting_of_this_release_reaches_the_tree() -> None:
     assert config.identity.source == PublishedKeys(ISSUER)
     assert config.identity.audience == "reservations"
     assert config.identity.clock_skew_seconds == 0
+
+
+def test_the_settings_of_overload_reach_the_tree() -> None:
+    config = load(
+        {
+            "APP_OVERLOAD_TARGET_WAIT_MILLISECONDS": "50",
+            "APP_OVERLOAD_MIN_IN_FLIGHT": "2",
+            "APP_OVERLOAD_MAX_IN_FLIGHT": "200",
+            "APP_OVERLOAD_RESERVED_PERCENT": "10",
+            "APP_RATE_LIMIT_REQUESTS_PER_SECOND": "7",
+            "APP_RATE_LIMIT_BURST": "70",
+        }
+    )
+    assert config.overload == OverloadConfig(0.05, 2, 200, 0.1)
+    assert config.rate_limit == RateLimitConfig(7, 70)
 
 
 def test_dev_listens_on_this_machine_and_does_not_drain_unless_it_is_told_to() -> None:
@@ -207,6 +225,12 @@ TLS_FILES = (
         ("APP_TRACES_RATIO", ["-0.1", "1.01", "1%"]),
         ("APP_METRICS_EMF", ["yes", "1"]),
         ("APP_STATUS_SHARDS", ["0", "101"]),
+        ("APP_OVERLOAD_TARGET_WAIT_MILLISECONDS", ["0", "10001", "1.5"]),
+        ("APP_OVERLOAD_MIN_IN_FLIGHT", ["0", "10001"]),
+        ("APP_OVERLOAD_MAX_IN_FLIGHT", ["0", "10001"]),
+        ("APP_OVERLOAD_RESERVED_PERCENT", ["-1", "91"]),
+        ("APP_RATE_LIMIT_REQUESTS_PER_SECOND", ["-1", "100001"]),
+        ("APP_RATE_LIMIT_BURST", ["0", "1000001"]),
     ],
 )
 def test_a_value_out_of_bounds_is_a_fault_that_says_what_it_must_be(name: str, bad: list[str]) -> None:
@@ -225,6 +249,20 @@ def test_the_actuators_port_is_nobody_elses(other: str) -> None:
     assert faults_of(**{"APP_MANAGEMENT_PORT": "9000", other: "9000"}) == [
         f"APP_MANAGEMENT_PORT and {other} are both 9000: each needs a port of its own"
     ]
+
+
+def test_the_fewest_let_in_are_not_more_than_the_most() -> None:
+    assert faults_of(APP_OVERLOAD_MIN_IN_FLIGHT="1001") == [
+        "APP_OVERLOAD_MIN_IN_FLIGHT (1001) must not be more than APP_OVERLOAD_MAX_IN_FLIGHT (1000)"
+    ]
+    assert load({"APP_OVERLOAD_MIN_IN_FLIGHT": "1000"}).overload.min_in_flight == 1000
+
+
+def test_a_burst_needs_a_rate() -> None:
+    assert faults_of(APP_RATE_LIMIT_REQUESTS_PER_SECOND="0", APP_RATE_LIMIT_BURST="5") == [
+        "APP_RATE_LIMIT_BURST needs APP_RATE_LIMIT_REQUESTS_PER_SECOND above 0"
+    ]
+    assert load({"APP_RATE_LIMIT_REQUESTS_PER_SECOND": "0"}).rate_limit.requests_per_second == 0
 
 
 def test_holds_never_outlive_what_the_inventory_remembers() -> None:

@@ -79,6 +79,7 @@ def open_aws(
         },
         purges={},  # DynamoDB's TTL does it
         close=close,
+        waited_seconds=lambda: dynamodb_client.metrics().waited_seconds,
         breakers=[of_store.breaker, of_bus.breaker],
     )
 

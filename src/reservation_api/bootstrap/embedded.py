@@ -91,6 +91,7 @@ def open_embedded(config: Config, clock: Clock, tracer: Tracer | None) -> Runtim
         },
         purges={"records": store.purge_records, "holds": inventory.purge_ended_holds},
         close=close,
+        waited_seconds=lambda: database.waited_seconds,
     )
 
 

@@ -42,4 +42,6 @@ class Runtime:
     checks: Mapping[str, Check]
     purges: Mapping[str, Purge]
     close: Close
+    waited_seconds: Callable[[], float]
+    """How long all calls so far waited in this process for their turn at the store, together."""
     breakers: Sequence[CircuitBreaker] = field(default=())

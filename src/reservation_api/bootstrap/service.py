@@ -66,6 +66,8 @@ class Service:
     metrics: Metrics
     tracer: Tracer | None
     """None: no request is recorded."""
+    waited_seconds: Callable[[], float]
+    """How long all calls so far waited in this process for their turn at the store, together."""
     closers: Sequence[Close]
     embedded_database: Database | None = None
 
@@ -137,6 +139,7 @@ def build(config: Config, clock: Clock | None = None) -> Service:
         health=Health({"eventBus": circle.bus_health.check, **_checks(runtime, breakers), **peers.checks}),
         metrics=metrics,
         tracer=tracer,
+        waited_seconds=runtime.waited_seconds,
         closers=(*peers.closers, *identity.closers, runtime.close),
         embedded_database=runtime.database,
     )

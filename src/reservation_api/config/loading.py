@@ -8,6 +8,7 @@ from typing import Any
 from reservation_api.application.relay import RetryPolicy
 from reservation_api.config.aws import aws_faults, aws_of
 from reservation_api.config.kinds import Anything, is_loopback, split_url, without_password
+from reservation_api.config.overload import overload_faults, overload_of, rate_limit_of
 from reservation_api.config.peers import grpc_of, inventory_of, payment_of, peer_faults, peer_notes
 from reservation_api.config.setting import Setting
 from reservation_api.config.settings import DEV_DEFAULTS, SETTINGS
@@ -51,6 +52,7 @@ def load(environ: Mapping[str, str], defaults: Mapping[str, str] = NO_DEFAULTS) 
     faults += peer_faults(values)
     faults += aws_faults(values)
     faults += telemetry_faults(values)
+    faults += overload_faults(values)
     if faults:
         raise ConfigError(faults)
     return _tree(values)
@@ -177,6 +179,8 @@ def _tree(values: Values) -> Config:
         payment=payment_of(values),
         aws=aws_of(values),
         telemetry=telemetry_of(values),
+        overload=overload_of(values),
+        rate_limit=rate_limit_of(values),
         notes=tuple(_notes(values)),
     )
 

@@ -239,7 +239,46 @@ TELEMETRY = (
     ),
 )
 
-BUILT = (*SERVER, *STORE, *HOLDS, *RELAY, *IDENTITY, *GRPC, *PAYMENT, *INVENTORY, *AWS, *TELEMETRY)
+OVERLOAD = (
+    Setting(
+        "APP_OVERLOAD_TARGET_WAIT_MILLISECONDS",
+        WholeNumber(1, 10_000),
+        "How long requests may wait in the process itself, on average; when it is more, fewer are let in.",
+        "30",
+    ),
+    Setting(
+        "APP_OVERLOAD_MIN_IN_FLIGHT",
+        WholeNumber(1, 10_000),
+        "Requests that are let in at once however long they wait.",
+        "16",
+    ),
+    Setting(
+        "APP_OVERLOAD_MAX_IN_FLIGHT",
+        WholeNumber(1, 10_000),
+        "Requests that are let in at once at most; the others get 503 with `Retry-After`.",
+        "1000",
+    ),
+    Setting(
+        "APP_OVERLOAD_RESERVED_PERCENT",
+        WholeNumber(0, 90),
+        "How much of that is for confirm and cancel alone.",
+        "25",
+    ),
+    Setting(
+        "APP_RATE_LIMIT_REQUESTS_PER_SECOND",
+        WholeNumber(0, 100_000),
+        "Requests a second of one subject to one process, beyond which it gets 429; 0: as many as it likes.",
+        "50",
+    ),
+    Setting(
+        "APP_RATE_LIMIT_BURST",
+        WholeNumber(1, 1_000_000),
+        "How many it may make at once after a pause.",
+        "200",
+    ),
+)
+
+BUILT = (*SERVER, *OVERLOAD, *STORE, *HOLDS, *RELAY, *IDENTITY, *GRPC, *PAYMENT, *INVENTORY, *AWS, *TELEMETRY)
 SETTINGS: Mapping[str, Setting] = {setting.name: setting for setting in BUILT}
 DEV_DEFAULTS: Mapping[str, str] = {
     "APP_HTTP_HOST": "127.0.0.1",

@@ -217,6 +217,27 @@ class PaymentConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class OverloadConfig:
+    """When a process takes on no more."""
+
+    target_wait_seconds: float = 0.03
+    """How long requests may wait in the process itself, on average."""
+    min_in_flight: int = 16
+    max_in_flight: int = 1000
+    reserved_share: float = 0.25
+    """Of the requests in flight: for confirm and cancel alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimitConfig:
+    """How often one subject may ask."""
+
+    requests_per_second: int = 50
+    """0: as often as it likes."""
+    burst: int = 200
+
+
+@dataclass(frozen=True, slots=True)
 class ProcessConfig:
     """How processes live and end."""
 
@@ -277,6 +298,8 @@ class Config:
     aws: AwsConfig | None = None
     """None: embedded."""
     telemetry: TelemetryConfig = TelemetryConfig()
+    overload: OverloadConfig = OverloadConfig()
+    rate_limit: RateLimitConfig = RateLimitConfig()
     notes: tuple[str, ...] = ()
     """What was taken but does nothing: to be logged once."""
 

@@ -69,7 +69,6 @@ class Metrics:
         }
         self.requests = self.counter(names.HTTP_REQUESTS)
         self.errors = self.counter(names.HTTP_ERRORS)
-        self.shed = self.counter(names.REQUESTS_SHED)
         self.replays = self.counter(names.IDEMPOTENT_REPLAYS)
         self.expiry_lag = self.histogram(names.EXPIRY_LAG)
 

@@ -115,7 +115,19 @@ REQUESTS_IN_FLIGHT: Final = Metric(
     "RequestsInFlight", "requests_in_flight", Kind.GAUGE, "1", "Requests under way."
 )
 REQUESTS_SHED: Final = Metric(
-    "RequestsShed", "requests_shed", Kind.COUNTER, "1", "Requests refused because too many were under way."
+    "RequestsShed",
+    "requests_shed",
+    Kind.COUNTER,
+    "1",
+    "Requests refused before anything was tried: overload, overload_urgent (confirm, cancel), rate_limit.",
+    ("reason",),
+)
+CONCURRENCY_LIMIT: Final = Metric(
+    "ConcurrencyLimit",
+    "concurrency_limit",
+    Kind.GAUGE,
+    "1",
+    "Requests that may be under way at once, as it stands now.",
 )
 IDEMPOTENT_REPLAYS: Final = Metric(
     "IdempotentReplays",
@@ -186,6 +198,7 @@ METRICS: Final[tuple[Metric, ...]] = (
     EXPIRY_LAG,
     REQUESTS_IN_FLIGHT,
     REQUESTS_SHED,
+    CONCURRENCY_LIMIT,
     IDEMPOTENT_REPLAYS,
     CALL_RETRIES,
     CALLS_THROTTLED,

@@ -139,6 +139,7 @@ class AwsClient:
         return AwsWireMetrics(
             calls_in_flight=self._in_flight,
             calls_waiting=self._pool.waiting,
+            waited_seconds=self._pool.waited_seconds,
             retries=self._retries,
             throttles=self._throttles,
             connections_open=self._pool.open,

@@ -28,6 +28,8 @@ class AwsWireMetrics:
     """Waits and further tries included."""
     calls_waiting: int
     """For a connection."""
+    waited_seconds: float
+    """For a connection: all calls together, those that are over."""
     retries: int
     throttles: int
     """Tries that the service asked to make later, those of a transaction's single items included."""

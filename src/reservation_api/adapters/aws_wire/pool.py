@@ -63,6 +63,11 @@ class Pool:
         return self._slots.waiting
 
     @property
+    def waited_seconds(self) -> float:
+        """How long all calls so far waited for a connection, together."""
+        return self._slots.waited_seconds
+
+    @property
     def free(self) -> int:
         """Slots that no call has."""
         return self._slots.free

@@ -21,6 +21,8 @@ class Slots:
         self._count = count
         self._max_waiting = max_waiting
         self._free = count
+        self.waited_seconds = 0.0
+        """How long all callers so far waited, together."""
         self._line: OrderedDict[_Turn, None] = OrderedDict()  # a plain dict is slow to empty from the front
 
     @property
@@ -63,6 +65,7 @@ class Slots:
         loop = asyncio.get_running_loop()
         turn: _Turn = loop.create_future()
         self._line[turn] = None
+        began = loop.time()
         timer = loop.call_later(seconds, _end_turn, turn)
         try:
             return await turn
@@ -72,6 +75,7 @@ class Slots:
             raise
         finally:
             timer.cancel()
+            self.waited_seconds += loop.time() - began
             self._line.pop(turn, None)
 
 

@@ -43,6 +43,7 @@ class _Job:
     run: Callable[[sqlite3.Connection], Any]
     loop: asyncio.AbstractEventLoop
     done: "asyncio.Future[Any]"
+    put_at: float
     result: Any = None
     error: Exception | None = None
 
@@ -73,6 +74,10 @@ class Database:
             self._reader = _connect(path, read_only=True)
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed = False
+        self._commit_seconds = 0.0
+        self.waited_seconds = 0.0
+        """How long all jobs so far waited for others, together: in the line, and beside them in a batch.
+        Commits do not count: they are the disk's time, and answer many at once however long they take."""
         self._local = threading.local()
         self._readers: list[sqlite3.Connection] = []
         self._pool = ThreadPoolExecutor(READER_THREADS, thread_name_prefix="sqlite-reader")
@@ -91,7 +96,7 @@ class Database:
             raise OverloadedError("too many writes are waiting")
         loop = asyncio.get_running_loop()
         done: asyncio.Future[T] = loop.create_future()
-        self._jobs.put(_Job(job, loop, done))
+        self._jobs.put(_Job(job, loop, done, time.perf_counter()))
         return await done
 
     async def write_many(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -183,7 +188,11 @@ class Database:
             try:
                 for job in batch:
                     job.result = job.run(self._writer)
+                now = time.perf_counter()
+                waits = (now - job.put_at - self._commit_seconds for job in batch)
+                self.waited_seconds += sum(wait for wait in waits if wait > 0)
                 self._writer.execute("COMMIT")
+                self._commit_seconds = time.perf_counter() - now
             except BaseException:
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")

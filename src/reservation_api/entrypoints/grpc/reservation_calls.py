@@ -15,7 +15,9 @@ from reservation_api.entrypoints.grpc.reservation_authentication import Doorkeep
 from reservation_api.entrypoints.grpc.reservation_errors import code_of, error_of, is_our_failure
 from reservation_api.entrypoints.grpc.reservation_methods import Call, ReservationMethods
 from reservation_api.entrypoints.grpc.reservation_requests import parse
+from reservation_api.entrypoints.http.shedding import overloaded
 from reservation_api.entrypoints.http.trace_context import RequestTraces, Told, told_of_grpc
+from reservation_api.entrypoints.overload.gate import Gate
 from reservation_api.ports.request_context import RequestContext
 from reservation_api.telemetry.logs import log_struct
 from reservation_api.telemetry.metrics import Metrics
@@ -45,6 +47,8 @@ class Method:
     reply_type: type[Message]
     answer: Answer
     is_command: bool = True
+    is_urgent: bool = False
+    """Whether it comes before others when there is too much to do, as over HTTP."""
 
     @property
     def route(self) -> str:
@@ -73,12 +77,14 @@ def methods_of(methods: ReservationMethods) -> Sequence[Method]:
             wire.ConfirmReservationRequest,
             wire.ConfirmReservationResponse,
             methods.confirm,
+            is_urgent=True,
         ),
         Method(
             "CancelReservation",
             wire.CancelReservationRequest,
             wire.CancelReservationResponse,
             methods.cancel,
+            is_urgent=True,
         ),
         Method(
             "ListReservations",
@@ -95,9 +101,15 @@ class ReservationCalls:
     """Identifies, calls a method, and turns every refusal into the `error` of its reply."""
 
     def __init__(
-        self, methods: ReservationMethods, doorkeeper: Doorkeeper, metrics: Metrics, traces: RequestTraces
+        self,
+        methods: ReservationMethods,
+        doorkeeper: Doorkeeper,
+        gate: Gate,
+        metrics: Metrics,
+        traces: RequestTraces,
     ) -> None:
         self.in_flight = 0
+        self._gate = gate
         self._traces = traces
         self._methods = methods_of(methods)
         self._doorkeeper = doorkeeper
@@ -118,6 +130,8 @@ class ReservationCalls:
             trace = self._traces.of(headers)
             call = Call(trace.trace_id)
             try:
+                if not self._gate.admit(urgent=method.is_urgent):
+                    return self._shed(method, trace.trace_id)
                 identity = self._doorkeeper.identify(headers, context.auth_context())
                 with RequestContext(trace, context.time_remaining()):
                     reply = await self._answer(method, raw, call, identity)
@@ -136,11 +150,19 @@ class ReservationCalls:
             handle, response_serializer=method.reply_type.SerializeToString
         )
 
+    def _shed(self, method: Method, trace_id: str) -> Message:
+        refusal = overloaded(self._gate.shed_so_far)
+        return method.reply_type(error=error_of(refusal, trace_id))
+
     async def _answer(self, method: Method, raw: bytes, call: Call, identity: Awaitable[Identity]) -> Message:
         """Admit the caller, and only then look at anything else of the request."""
         try:
             call.identity = await identity
-            reply = await method.answer(parse(method.request_type, raw), call)
+            self._gate.enter()
+            try:
+                reply = await method.answer(parse(method.request_type, raw), call)
+            finally:
+                self._gate.leave()
         except ReservationApiError as refusal:
             error = refusal
         except asyncio.CancelledError:

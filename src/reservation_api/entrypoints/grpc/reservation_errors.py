@@ -36,11 +36,12 @@ CODES: Mapping[type[ReservationApiError], codes.ErrorCode] = {
     # Of what HTTP refuses at the door, the part that goes for callers of any kind.
     refusals.UnauthenticatedError: codes.ERROR_CODE_UNAUTHENTICATED,
     refusals.ForbiddenError: codes.ERROR_CODE_FORBIDDEN,
+    refusals.TooManyRequestsError: codes.ERROR_CODE_RATE_LIMITED,
     refusals.IdempotencyKeyMissingError: codes.ERROR_CODE_IDEMPOTENCY_REQUIRED,
 }
 
 _OURS = frozenset({codes.ERROR_CODE_INTERNAL, codes.ERROR_CODE_UNAVAILABLE})
-_FACTS = ("remaining", "status", "hold_expires_at")
+_FACTS = ("remaining", "status", "hold_expires_at", "retry_after_seconds")
 """What a client may be told beside faults and taken seats, by the names that HTTP has for it."""
 
 

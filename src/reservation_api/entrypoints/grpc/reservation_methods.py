@@ -13,6 +13,7 @@ from reservation_api.entrypoints.grpc import reservation_requests as requests
 from reservation_api.entrypoints.grpc.reservation_authentication import Identity
 from reservation_api.entrypoints.http.cursors import ListId, cursor_of, position_of
 from reservation_api.entrypoints.http.refusals import IdempotencyKeyMissingError
+from reservation_api.entrypoints.overload.rate_limit import RateLimit
 from reservation_proto.reservation.v1 import reservation_pb2 as wire
 
 LIST = "ReservationService.ListReservations"
@@ -49,7 +50,8 @@ class ReservationMethods:
     no return may be abandoned, and what comes after it is made good by a retry or the workers.
     """
 
-    def __init__(self, use_cases: UseCases) -> None:
+    def __init__(self, use_cases: UseCases, rates: RateLimit) -> None:
+        self._rates = rates
         self._hold = use_cases.hold
         self._confirm = use_cases.confirm
         self._cancel = use_cases.cancel
@@ -61,7 +63,7 @@ class ReservationMethods:
     ) -> wire.CreateReservationResponse:
         """Hold seats; `metadata` is for gateways' own logs, and neither kept nor part of the request."""
         wanted = requests.seats_wanted(request)
-        call.subject = requests.named_user(_user_of(request.user_id, call))
+        call.subject = requests.named_user(self._user_of(request.user_id, call))
         what = (wanted.event_id, str(wanted.qty), wanted.reservation_token or "", *wanted.seat_ids)
         command = _command(call, request.idempotency_key, "CreateReservation", *what)
         answer = await self._hold(command, wanted)
@@ -103,7 +105,7 @@ class ReservationMethods:
         """Make a hold last longer; `reason` changes nothing and is no part of the request."""
         extension = requests.extension_of(request)
         call.reservation_id = extension.reservation_id
-        call.subject = requests.named_user(_user_of(request.user_id, call))
+        call.subject = requests.named_user(self._user_of(request.user_id, call))
         what = (extension.reservation_id, str(extension.seconds))
         command = _command(call, request.idempotency_key, "ExtendHold", *what)
         answer = await self._extend(command, extension)
@@ -116,7 +118,7 @@ class ReservationMethods:
         short or empty, and the list still go on: `has_next_page` tells.
         """
         requests.check_list(request)
-        call.subject = requests.named_user(_user_of(request.user_id, call))
+        call.subject = requests.named_user(self._user_of(request.user_id, call))
         this_list = ListId(LIST, call.subject, f"{request.status}:{request.event_id}")
         cursor = request.pagination.cursor
         after = position_of(this_list, cursor) if cursor else None
@@ -131,14 +133,16 @@ class ReservationMethods:
     async def _act_as_user_or_owner(self, user_id: str, reservation_id: ReservationId, call: Call) -> None:
         """Find out for whom a call about a reservation is made; a gateway that names no user: its owner."""
         call.reservation_id = reservation_id
-        user = _user_of(user_id, call)
+        user = self._user_of(user_id, call)
         call.subject = await self._queries.owner_of(reservation_id) if user is None else user
 
-
-def _user_of(user_id: str, call: Call) -> UserId | None:
-    """Return the user whom a call is made for; None if a trusted caller names none."""
-    requests.check_user_id(user_id)
-    return call.identity.speaks_for(user_id)
+    def _user_of(self, user_id: str, call: Call) -> UserId | None:
+        """Return the user whom a call is made for, who asks not too often; None if a gateway names none."""
+        requests.check_user_id(user_id)
+        user = call.identity.speaks_for(user_id)
+        if user is not None:
+            self._rates.take(user)
+        return user
 
 
 def _command(call: Call, key: str, *what: str) -> Command:

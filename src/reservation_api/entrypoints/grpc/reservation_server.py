@@ -15,12 +15,13 @@ from reservation_api.entrypoints.grpc.reservation_calls import SERVICE, Reservat
 from reservation_api.entrypoints.grpc.reservation_health import ReadinessServicer
 from reservation_api.entrypoints.grpc.reservation_methods import ReservationMethods
 from reservation_api.entrypoints.http.trace_context import RequestTraces
+from reservation_api.entrypoints.overload.guards import OverloadGuards, open_guards
 from reservation_api.ports.identity import TokenVerifier
 from reservation_api.telemetry.metrics import Metrics
 from reservation_api.telemetry.spans import Tracer
 
 MAX_CALLS = 1_000
-"""Under way at once, as over HTTP; more get RESOURCE_EXHAUSTED, and nothing was tried."""
+"""Under way at once, as over HTTP; more get RESOURCE_EXHAUSTED from gRPC itself, unasked."""
 MAX_REQUEST_BYTES = 64 * 1024
 """Nothing that is taken is longer than 6 KB; the rest is for what gateways add as metadata."""
 MAX_METADATA_BYTES = 16 * 1024
@@ -58,7 +59,7 @@ class ServerTls:
 
 @dataclass(frozen=True, slots=True)
 class ReservationServerSettings:
-    """Where to listen, and whom to trust."""
+    """Where to listen, whom to trust, and when it is too much."""
 
     port: int
     """0 picks one."""
@@ -70,6 +71,8 @@ class ReservationServerSettings:
     """Several processes of one service listen on the port; otherwise two of them would be a mistake."""
     tracer: Tracer | None = None
     """Who records calls."""
+    guards: OverloadGuards = field(default_factory=open_guards)
+    """The process has one set, for HTTP too."""
 
     @property
     def address(self) -> str:
@@ -95,9 +98,9 @@ class ReservationServer:
         metrics: Metrics,
         settings: ReservationServerSettings,
     ) -> None:
-        methods = ReservationMethods(use_cases)
+        methods = ReservationMethods(use_cases, settings.guards.rates)
         doorkeeper, traces = Doorkeeper(tokens, settings.trust), RequestTraces(settings.tracer)
-        self._calls = ReservationCalls(methods, doorkeeper, metrics, traces)
+        self._calls = ReservationCalls(methods, doorkeeper, settings.guards.gate, metrics, traces)
         self._health = ReadinessServicer(health_of_process, [SERVICE])
         self._settings = settings
         self._server: grpc.aio.Server | None = None

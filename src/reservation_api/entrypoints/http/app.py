@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from time import perf_counter
 
 from reservation_api.application.health import Health
 from reservation_api.application.use_cases import UseCases
-from reservation_api.domain.errors import NotFoundError, OverloadedError, ReservationApiError
+from reservation_api.domain.errors import NotFoundError, ReservationApiError
 from reservation_api.entrypoints.http.actuator import ActuatorHandlers
 from reservation_api.entrypoints.http.authentication import ANONYMOUS, Authenticator, require_scope
 from reservation_api.entrypoints.http.decoding import decode_query
@@ -21,18 +22,17 @@ from reservation_api.entrypoints.http.request import Call, Request, Response
 from reservation_api.entrypoints.http.request_log import FIRST_SERVER_ERROR, log_request, log_surprise
 from reservation_api.entrypoints.http.reservations import ReservationHandlers
 from reservation_api.entrypoints.http.router import Router
-from reservation_api.entrypoints.http.routes import ACTUATOR, OPERATIONS
+from reservation_api.entrypoints.http.routes import OPERATIONS
+from reservation_api.entrypoints.http.shedding import shed_response
 from reservation_api.entrypoints.http.trace_context import RequestTraces, Told, told_of_http
 from reservation_api.entrypoints.http.wire import is_id
+from reservation_api.entrypoints.overload.guards import open_guards
 from reservation_api.ports.clock import Clock
-from reservation_api.ports.identity import OPS_SCOPE, TokenVerifier
+from reservation_api.ports.identity import ADMIN_SCOPE, OPS_SCOPE, TokenVerifier
 from reservation_api.ports.request_context import RequestContext, Trace
 from reservation_api.telemetry.instruments import Histogram
 from reservation_api.telemetry.metrics import Metrics
 from reservation_api.telemetry.spans import Tracer
-
-MAX_IN_FLIGHT = 1_000
-"""At 7,000 requests a second, a core's most, 840 are under way at 120 ms each; more only wait longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +44,19 @@ class _Endpoint:
     latency: Histogram
     is_public: bool
     is_command: bool
+    is_urgent: bool
     needs_operator: bool
     has_parameter: bool
     is_of_a_reservation: bool
     """Its parameter is a reservation's id."""
     takes_query: bool
     is_counted: bool
-    """Among the requests that alarms are about: probes are no traffic, and refuse while nothing is wrong."""
+    """Among the requests that alarms and limits are about: probes are no traffic. They refuse while nothing
+    is wrong, and are answered however much else there is to do."""
 
 
 class Api:
     """Routes, authenticates, calls a handler, and turns every refusal into a problem."""
-
-    max_in_flight = MAX_IN_FLIGHT
 
     def __init__(
         self, use_cases: UseCases, tokens: TokenVerifier, health: Health, clock: Clock, metrics: Metrics
@@ -64,7 +64,8 @@ class Api:
         self._authenticator = Authenticator(tokens)
         self._metrics = metrics
         self._traces = RequestTraces()
-        self._in_flight = 0
+        self.guards = open_guards()
+        """Those of the defaults; a process has its own for all that it serves."""
         reservations = ReservationHandlers(use_cases, clock)
         actuator = ActuatorHandlers(health, metrics, self._authenticator)
         handlers = _handlers(use_cases, reservations, actuator)
@@ -87,6 +88,8 @@ class Api:
             endpoint, parameter = self._router.find(request.method, request.path)
         except ReservationApiError as refusal:
             return self._nowhere(request, trace, refusal, began)
+        if endpoint.is_counted and not self.guards.gate.admit(urgent=endpoint.is_urgent):
+            return self._shed(trace.trace_id)
         call = Call(request, trace.trace_id, parameter, ANONYMOUS)
         error: ReservationApiError | None = None
         try:
@@ -130,19 +133,26 @@ class Api:
         if status >= FIRST_SERVER_ERROR:
             self._metrics.errors.inc()
 
+    def _shed(self, trace_id: str) -> Response:
+        """Refuse at once: no latency is taken, which would make the others' look better than it is."""
+        self._count(HTTPStatus.SERVICE_UNAVAILABLE)
+        return shed_response(self.guards.gate.shed_so_far, trace_id)
+
     async def _answer(self, endpoint: _Endpoint, call: Call) -> Response:
-        """Authenticate, admit, and only then look at anything else of the request."""
+        """Authenticate, and only then look at anything else of the request."""
         if endpoint.is_public:
             return await endpoint.handler(call)
         call.caller = await self._authenticator.caller_of(call.request.headers)
-        if self._in_flight >= self.max_in_flight:  # strangers do not count: they could keep others out
-            self._metrics.shed.inc()
-            raise OverloadedError("too many requests are under way in this process")
-        self._in_flight += 1
+        if not endpoint.is_counted:
+            return await self._serve(endpoint, call)
+        if ADMIN_SCOPE not in call.caller.scopes:
+            self.guards.rates.take(call.caller.subject)
+        gate = self.guards.gate
+        gate.enter()
         try:
             return await self._serve(endpoint, call)
         finally:
-            self._in_flight -= 1
+            gate.leave()
 
     async def _serve(self, endpoint: _Endpoint, call: Call) -> Response:
         if endpoint.needs_operator:
@@ -187,11 +197,12 @@ def _endpoint(operation: Operation, handlers: Mapping[str, Handler], metrics: Me
         latency=metrics.latency_of(operation.endpoint),
         is_public=operation.access is Access.PUBLIC,
         is_command=operation.is_command,
+        is_urgent=operation.is_urgent,
         needs_operator=operation.access is Access.OPERATOR,
         has_parameter=operation.parameter is not None,
         is_of_a_reservation=operation.parameter == "reservation_id",
         takes_query=operation.query is not NoQuery,
-        is_counted=operation.tag != ACTUATOR,
+        is_counted=not operation.is_probe,
     )
 
 

@@ -12,7 +12,7 @@ from reservation_api.entrypoints.http.problems import problem_response
 from reservation_api.entrypoints.http.queries import NoQuery
 from reservation_api.entrypoints.http.request import Call, Headers, Request, Response
 from reservation_api.entrypoints.http.router import Router
-from reservation_api.entrypoints.http.routes import ACTUATOR, OPERATIONS
+from reservation_api.entrypoints.http.routes import OPERATIONS
 from reservation_api.entrypoints.http.trace_context import RequestTraces
 from reservation_api.telemetry.metrics import Metrics
 
@@ -28,7 +28,7 @@ class ManagementApi:
         self._router = Router(
             (one.method, one.template, (one, handlers[one.operation_id]))
             for one in OPERATIONS
-            if one.tag == ACTUATOR
+            if one.is_probe
         )
 
     async def __call__(self, request: Request) -> Response:

@@ -39,7 +39,6 @@ _FOR_EVERYBODY_WITH_A_TOKEN: tuple[type[ReservationApiError], ...] = (
     errors.StoreUnavailableError,
     errors.InventoryUnavailableError,
     errors.IdentityUnavailableError,
-    errors.OverloadedError,
 )
 _FOR_COMMANDS: tuple[type[ReservationApiError], ...] = (
     refusals.IdempotencyKeyMissingError,
@@ -64,7 +63,8 @@ or they *expire*. No seat is sold twice, and no accepted request is lost or done
 
 Every POST needs an `Idempotency-Key`: a retry with the same key and body within 5 minutes is answered
 with the same status and body, and `Idempotency-Replayed: true`. After 503, or no answer at all, retry with
-the same key. Errors are RFC 9457 problems; decide by `code`, quote `trace_id`.
+the same key, no sooner than `Retry-After` says; `overloaded` and `rate_limited` mean that nothing was
+tried. Errors are RFC 9457 problems; decide by `code`, quote `trace_id`.
 
 Money is in minor units of its currency; instants are UTC with milliseconds."""
 
@@ -179,6 +179,8 @@ def _responses(operation: Operation) -> Iterable[tuple[int, Json]]:
         yield status, {"description": meaning, "content": _content(operation)}
     if operation.access is not Access.PUBLIC:
         yield from _problems(_refusals(operation))
+    elif not operation.is_probe:
+        yield from _problems([errors.OverloadedError])
 
 
 def _success(operation: Operation) -> Json:
@@ -207,6 +209,8 @@ def _media(wire_type: type[msgspec.Struct]) -> Json:
 
 def _refusals(operation: Operation) -> list[type[ReservationApiError]]:
     found = [*operation.refusals, *_FOR_EVERYBODY_WITH_A_TOKEN, ReservationApiError]
+    if not operation.is_probe:
+        found += [errors.OverloadedError, refusals.TooManyRequestsError]
     if operation.is_command:
         found += _FOR_COMMANDS
     if operation.operation_id == "confirmReservation":
@@ -232,7 +236,7 @@ def _problems(found: list[type[ReservationApiError]]) -> Iterable[tuple[int, Jso
                 }
             },
         }
-        if issubclass(same[0], UnavailableError):
+        if issubclass(same[0], UnavailableError | refusals.TooManyRequestsError):
             response["headers"] = {"Retry-After": {"$ref": "#/components/headers/RetryAfter"}}
         if same[0] in (refusals.UnauthenticatedError, refusals.ForbiddenError):
             response["headers"] = {"WWW-Authenticate": {"$ref": "#/components/headers/WWWAuthenticate"}}

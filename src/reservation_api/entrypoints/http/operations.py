@@ -12,6 +12,9 @@ from reservation_api.entrypoints.http.queries import NoQuery
 from reservation_api.entrypoints.http.request import Call, Response
 from reservation_api.entrypoints.http.wire import CommandBody
 
+ACTUATOR = "actuator"
+"""The tag of what probes and operators ask for."""
+
 Handler = Callable[[Call], Awaitable[Response]]
 
 
@@ -34,6 +37,8 @@ class Operation:
     summary: str
     description: str = ""
     access: Access = Access.SUBJECT
+    is_urgent: bool = False
+    """Whether it comes before others when there is too much to do: somebody pays, or gives back."""
     query: type[msgspec.Struct] = NoQuery
     body: type[CommandBody] | None = None
     status: int = 200
@@ -44,6 +49,11 @@ class Operation:
     """Further statuses that come with `answer`, and what they mean."""
     refusals: tuple[type[ReservationApiError], ...] = ()
     """Of the use case; those of HTTP itself follow from the rest."""
+
+    @property
+    def is_probe(self) -> bool:
+        """Whether it is no traffic, but for whoever runs the service."""
+        return self.tag == ACTUATOR
 
     @property
     def is_command(self) -> bool:

@@ -52,6 +52,7 @@ KINDS: Mapping[type[ReservationApiError], Kind] = {
     refusals.ForbiddenError: Kind(403, "Forbidden"),
     refusals.NoSuchPathError: Kind(404, "Not found"),
     refusals.MethodNotAllowedError: Kind(405, "Method not allowed"),
+    refusals.TooManyRequestsError: Kind(429, "Too many requests"),
     refusals.PayloadTooLargeError: Kind(413, "Payload too large"),
     refusals.UnsupportedMediaTypeError: Kind(415, "Unsupported media type"),
     refusals.IncompleteBodyError: Kind(400, "Incomplete body"),
@@ -97,7 +98,7 @@ def _problem(kind: Kind, error: ReservationApiError, trace_id: str) -> Problem:
 
 def _headers(error: ReservationApiError) -> HeaderList:
     match error:
-        case UnavailableError():
+        case UnavailableError() | refusals.TooManyRequestsError():
             seconds = ceil(error.data.get("retry_after_seconds", RETRY_AFTER_SECONDS))
             return [*PROBLEM_HEADERS, ("retry-after", str(max(seconds, 1)))]
         case refusals.UnauthenticatedError(invalid=invalid):

@@ -6,6 +6,7 @@ ReservationApiError
 │   ├── ForbiddenError                the token lacks a scope
 │   ├── NoSuchPathError               no route has this path
 │   ├── MethodNotAllowedError         the path knows other methods (`allow`)
+│   ├── TooManyRequestsError          the subject asks too often
 │   ├── PayloadTooLargeError          the body is above its bound
 │   ├── UnsupportedMediaTypeError     the body is not JSON by its own account
 │   ├── IncompleteBodyError           the connection ended inside the body
@@ -57,6 +58,12 @@ class MethodNotAllowedError(HttpRefusedError):
     def __init__(self, message: str, allow: str) -> None:
         super().__init__(message)
         self.allow = allow
+
+
+class TooManyRequestsError(HttpRefusedError):
+    """A subject's bucket is empty; `retry_after_seconds` says when there will be a token."""
+
+    code = "rate_limited"
 
 
 class PayloadTooLargeError(HttpRefusedError):

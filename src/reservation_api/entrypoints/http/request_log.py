@@ -5,7 +5,6 @@ import logging
 from reservation_api.domain.errors import ReservationApiError
 from reservation_api.entrypoints.http.operations import Operation
 from reservation_api.entrypoints.http.request import Call
-from reservation_api.entrypoints.http.routes import ACTUATOR
 from reservation_api.telemetry.logs import log_struct
 from reservation_api.telemetry.request_line import REQUEST, RequestLine
 
@@ -25,7 +24,7 @@ def log_request(
 
     Probes come every few seconds to every process, and are answered with 503 while nothing is wrong.
     """
-    if operation is not None and operation.tag == ACTUATOR:
+    if operation is not None and operation.is_probe:
         level = logging.DEBUG
     else:
         level = logging.INFO if status < FIRST_SERVER_ERROR else logging.WARNING

@@ -2,10 +2,8 @@
 
 from reservation_api.domain import errors
 from reservation_api.entrypoints.http import actuator, queries, wire
-from reservation_api.entrypoints.http.operations import Access, Operation
+from reservation_api.entrypoints.http.operations import ACTUATOR, Access, Operation
 
-ACTUATOR = "actuator"
-"""The tag of what probes and operators ask for."""
 _RESERVATION = "/v1/reservations/{reservation_id}"
 _MOVES = (errors.NotFoundError, errors.WrongStateError, errors.HoldExpiredError)
 
@@ -55,6 +53,7 @@ _RESERVATIONS = (
         summary="Confirm a hold that is paid for",
         description="Sells the seats. 402: the payment does not cover them; the hold stands. 410: the hold"
         " is over. 503: nobody knows yet; a retry with the same key finds out.",
+        is_urgent=True,
         body=wire.ConfirmBody,
         answer=wire.OrderAnswer,
         refusals=(*_MOVES, errors.PaymentRefusedError, errors.PaymentAlreadyUsedError),
@@ -66,6 +65,7 @@ _RESERVATIONS = (
         tag="reservations",
         summary="Cancel a hold",
         description="The seats are normally free at once, and within 5 seconds for certain.",
+        is_urgent=True,
         body=wire.CancelBody,
         answer=wire.ReservationAnswer,
         refusals=_MOVES,

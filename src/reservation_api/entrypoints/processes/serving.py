@@ -21,6 +21,7 @@ from reservation_api.entrypoints.grpc.reservation_server import (
 )
 from reservation_api.entrypoints.http.app import Api
 from reservation_api.entrypoints.http.server import HttpServer
+from reservation_api.entrypoints.overload.guards import OverloadGuards, open_guards
 from reservation_api.entrypoints.processes.lifeline import watch_lifeline
 from reservation_api.entrypoints.processes.observing import management, telemetry
 from reservation_api.entrypoints.processes.port import PortUnavailableError, why_grpc_does_not_listen
@@ -60,6 +61,16 @@ class Role:
     """The parent's other children."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Serving:
+    """What HTTP and gRPC have in common in a process."""
+
+    service: Service
+    shutdown: Shutdown
+    guards: OverloadGuards
+    shares_port: bool
+
+
 async def run_process(config: Config, role: Role, on_ready: OnReady | None = None) -> None:
     """Do a role until asked to end; the stages of the end are those of the start, backwards.
 
@@ -78,14 +89,22 @@ async def run_process(config: Config, role: Role, on_ready: OnReady | None = Non
         if role.works:
             await stages.enter_async_context(_background(service, shutdown))
         if role.serves:
-            await stages.enter_async_context(_grpc(service, shutdown, shares_port=role.lifeline is not None))
-            await stages.enter_async_context(_http(service, shutdown))
+            serving = _Serving(service, shutdown, _guards(service), shares_port=role.lifeline is not None)
+            await stages.enter_async_context(_grpc(serving))
+            await stages.enter_async_context(_http(serving))
         if on_ready is not None:
             on_ready(service)
         _set_garbage_collection()
         _log.info("ready")
         await shutdown.asked.wait()
     _log.info("ended")
+
+
+def _guards(service: Service) -> OverloadGuards:
+    config = service.config
+    guards = open_guards(config.overload, config.rate_limit, service.waited_seconds)
+    guards.show_in(service.metrics)
+    return guards
 
 
 def _end_as_orphan(role: Role, shutdown: Shutdown) -> None:
@@ -139,17 +158,20 @@ async def _background(service: Service, shutdown: Shutdown) -> AsyncIterator[Non
 
 
 @asynccontextmanager
-async def _grpc(service: Service, shutdown: Shutdown, *, shares_port: bool) -> AsyncIterator[None]:
+async def _grpc(serving: _Serving) -> AsyncIterator[None]:
     """Serve for longer than HTTP at both ends: its health follows the readiness that HTTP's stage sets.
 
     So it says NOT_SERVING from SIGTERM on, serves while balancers look, and then refuses new calls.
     """
+    service, shutdown = serving.service, serving.shutdown
     grpc, host = service.config.grpc, service.config.http.host
     if grpc is None:
         yield
         return
     tls = None if grpc.tls is None else server_tls(grpc.tls)
-    settings = ReservationServerSettings(grpc.port, host, grpc.is_trusted, tls, shares_port, service.tracer)
+    settings = ReservationServerSettings(
+        grpc.port, host, grpc.is_trusted, tls, serving.shares_port, service.tracer, serving.guards
+    )
     server = ReservationServer(service.use_cases, service.tokens, service.health, service.metrics, settings)
     service.metrics.watch(REQUESTS_IN_FLIGHT, (), lambda: server.in_flight)
     try:
@@ -171,10 +193,12 @@ def server_tls(config: GrpcTlsConfig) -> ServerTls:
 
 
 @asynccontextmanager
-async def _http(service: Service, shutdown: Shutdown) -> AsyncIterator[None]:
+async def _http(serving: _Serving) -> AsyncIterator[None]:
     """Serve; at the end refuse readiness, keep serving until the balancer has seen it, then stop."""
+    service, shutdown = serving.service, serving.shutdown
     api = Api(service.use_cases, service.tokens, service.health, service.clock, service.metrics)
     api.trace_by(service.tracer)
+    api.guards = serving.guards
     address = service.config.http
     if address.management_port is not None:
         api.leave_operators_to_another_port()
