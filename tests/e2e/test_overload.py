@@ -8,8 +8,9 @@ then        who was refused comes again, with the same key ....... 201
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -37,14 +38,17 @@ class HeldBack(grpc.GenericRpcHandler):
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self.let = asyncio.Event()
+        self.came = asyncio.Semaphore(0)
         self.asked = 0
         self._channel = channel
 
     def service(self, details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[bytes, bytes]":
         async def answer(request: bytes, _: object) -> bytes:
             self.asked += 1
+            self.came.release()
             await self.let.wait()
-            reply: bytes = await self._channel.unary_unary(details.method)(request)
+            method: Any = self._channel.unary_unary(details.method)
+            reply: bytes = await method(request)
             return reply
 
         return grpc.unary_unary_rpc_method_handler(answer)
@@ -84,9 +88,13 @@ async def test_what_is_let_in_is_served_to_its_end_and_what_is_not_can_come_agai
 
 async def sell_saturated(client: httpx.AsyncClient, held_back: HeldBack) -> None:
     holds = {number: asyncio.create_task(hold(client, number)) for number in range(ALL)}
-    await until(lambda: sum(task.done() for task in holds.values()) == ALL - OPEN_PLACES)
+    async with asyncio.timeout(SLOW_ENOUGH_SECONDS):
+        for _ in range(OPEN_PLACES):
+            await held_back.came.acquire()
+        while sum(task.done() for task in holds.values()) < ALL - OPEN_PLACES:
+            left = [task for task in holds.values() if not task.done()]
+            await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
     refused = {number: task.result() for number, task in holds.items() if task.done()}
-    await until(lambda: held_back.asked == OPEN_PLACES)
     for answer in refused.values():
         assert (answer.status_code, answer.json()["code"]) == (503, "overloaded")
         assert 1 <= int(answer.headers["retry-after"]) <= 5
@@ -127,10 +135,3 @@ async def check_metrics(client: httpx.AsyncClient) -> None:
 
 def check_logs(server: Running) -> None:
     assert [line for line in server.logs() if line["level"] == "ERROR"] == []
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Let the processes go on until something is so."""
-    async with asyncio.timeout(SLOW_ENOUGH_SECONDS):
-        while not condition():  # noqa: ASYNC110 (other processes' doing)
-            await asyncio.sleep(0.01)

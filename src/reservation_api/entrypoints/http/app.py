@@ -89,7 +89,7 @@ class Api:
         except ReservationApiError as refusal:
             return self._nowhere(request, trace, refusal, began)
         if endpoint.is_counted and not self.guards.gate.admit(urgent=endpoint.is_urgent):
-            return self._shed(trace.trace_id)
+            return self._shed(endpoint, trace, began)
         call = Call(request, trace.trace_id, parameter, ANONYMOUS)
         error: ReservationApiError | None = None
         try:
@@ -133,10 +133,14 @@ class Api:
         if status >= FIRST_SERVER_ERROR:
             self._metrics.errors.inc()
 
-    def _shed(self, trace_id: str) -> Response:
-        """Refuse at once: no latency is taken, which would make the others' look better than it is."""
-        self._count(HTTPStatus.SERVICE_UNAVAILABLE)
-        return shed_response(self.guards.gate.shed_so_far, trace_id)
+    def _shed(self, endpoint: _Endpoint, trace: Trace, began: float) -> Response:
+        """Refuse at once: without a line in the log, nor a latency, which would make the others' look better."""
+        status = HTTPStatus.SERVICE_UNAVAILABLE
+        self._count(status)
+        if trace.is_sampled:
+            operation = endpoint.operation
+            self._traces.keep(trace, began, told_of_http(operation.method, operation.template, status))
+        return shed_response(self.guards.gate.shed_so_far, trace.trace_id)
 
     async def _answer(self, endpoint: _Endpoint, call: Call) -> Response:
         """Authenticate, and only then look at anything else of the request."""
