@@ -134,7 +134,7 @@ class Api:
             self._metrics.errors.inc()
 
     def _shed(self, endpoint: _Endpoint, trace: Trace, began: float) -> Response:
-        """Refuse at once: without a line in the log, nor a latency, which would make the others' look better."""
+        """Refuse at once: with no line in the log, and no latency that would make the others' look better."""
         status = HTTPStatus.SERVICE_UNAVAILABLE
         self._count(status)
         if trace.is_sampled:
