@@ -80,7 +80,7 @@ async def measure(
     load = await session.run(name, pace, hook)
     generating = time.monotonic() - began
     generator = core_time(pins.generator).busy - cores_before[1].busy
-    await asyncio.sleep(SETTLE_SECONDS)
+    await asyncio.sleep(min(SETTLE_SECONDS, pace.seconds / 2))
     used, seconds = _cpu(session.server.pids) - before, time.monotonic() - began
     core = core_time(pins.server)
     others = max(0.0, core.busy - cores_before[0].busy - used.total)

@@ -29,8 +29,8 @@ FULL = Scale(
     share=0.5,
 )
 QUICK = Scale(
-    step_seconds=0.8,
-    round_seconds=0.8,
+    step_seconds=0.3,
+    round_seconds=0.3,
     repeats=1,
     soak_minutes=0.1,
     growth_rows=20_000,

@@ -17,7 +17,7 @@ from bench.server import Launch, running
 from bench.targets import Stage
 from bench.workloads import Book, Name, Pace, Session
 
-GREETINGS_PER_SECOND = 300.0
+GREETINGS_PER_SECOND = 600.0
 """To a server with a whole core."""
 PROBE_RATES = (60.0, 300.0, 1500.0)
 """Requests a second of a whole core: the first is slow enough for whatever is measured."""
