@@ -100,17 +100,13 @@ def test_every_policy_of_the_modules_is_looked_at(policies: dict[str, str]) -> N
 
 def policies_in_the_sources() -> list[str]:
     blocks = [
-        block
-        for path in TERRAFORM.glob("modules/*/*.tf")
-        for block in re.findall(
-            r'^resource "(\w+)" "(\w+)" \{\n(.*?)^\}', path.read_text(), re.MULTILINE | re.DOTALL
-        )
+        block for path in TERRAFORM.glob("modules/*/*.tf") for block in re.findall(RESOURCE, path.read_text())
     ]
     return [
         f"{kind}.{name}.{attribute}"
         for kind, name, body in blocks
         for attribute in ATTRIBUTES
-        if re.search(rf"^  {attribute} +=", body, re.MULTILINE)
+        if re.search(rf"(?m)^  {attribute} +=", body)
     ]
 
 
