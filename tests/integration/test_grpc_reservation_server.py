@@ -252,3 +252,24 @@ async def test_our_own_failures_are_warnings(tmp_path: Path, caplog: pytest.LogC
 def test_a_private_key_is_not_in_the_repr_of_its_settings() -> None:
     settings = ReservationServerSettings(port=1, tls=ServerTls(b"chain", b"secret"))
     assert "secret" not in repr(settings)
+
+
+async def test_neither_methods_nor_events_nor_users_add_a_series(tmp_path: Path) -> None:
+    async with served(tmp_path) as running:
+
+        async def ask(n: int) -> None:
+            client = running.client(f"user-{n}")
+            wanted = {**HOLD, "event_id": f"evt_{n}", "idempotency_key": f"key-{n}"}
+            await client.ask("CreateReservation", **wanted)
+            await client.ask("GetReservation", reservation_id=f"rsv_{n}")
+            with pytest.raises(grpc.aio.AioRpcError, match="UNIMPLEMENTED"):
+                await running.channel.unary_unary(f"/{SERVICE}/Method{n}")(b"")
+
+        def series() -> int:
+            return len(running.metrics.exposition().splitlines())
+
+        await ask(0)
+        before = series()
+        for n in range(1, 401):
+            await ask(n)
+        assert series() == before

@@ -207,15 +207,15 @@ def _log_request(
         return
     code, reason = why
     line = RequestLine(
-        trace_id=call.trace_id,
-        route=method.route,
-        subject=call.subject,
-        reservation_id=call.reservation_id,
-        status=status,
-        milliseconds=round(call.milliseconds, 3),
-        code=code,
-        reason=reason,
-        replayed=call.replayed,
+        call.trace_id,
+        method.route,
+        call.subject,
+        call.reservation_id,
+        status,
+        round(call.milliseconds, 3),
+        code,
+        reason,
+        call.replayed,
     )
     log_struct(_log, level, REQUEST, line, is_quoting=reason is not None)
 

@@ -31,15 +31,15 @@ def log_request(
     if not log.isEnabledFor(level):
         return
     line = RequestLine(
-        trace_id=call.trace_id,
-        route="" if operation is None else operation.endpoint,
-        subject=call.caller.subject,
-        reservation_id=call.reservation_id,
-        status=status,
-        milliseconds=round(milliseconds, 3),
-        code=None if error is None else error.code,
-        reason=None if error is None else error.message,
-        replayed=call.replayed or (error is not None and error.replayed),
+        call.trace_id,
+        "" if operation is None else operation.endpoint,
+        call.caller.subject,
+        call.reservation_id,
+        status,
+        round(milliseconds, 3),
+        None if error is None else error.code,
+        None if error is None else error.message,
+        call.replayed or (error is not None and error.replayed),
     )
     log_struct(log, level, REQUEST, line, is_quoting=error is not None)
 
