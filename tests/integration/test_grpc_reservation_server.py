@@ -262,8 +262,9 @@ async def test_neither_methods_nor_events_nor_users_add_a_series(tmp_path: Path)
             wanted = {**HOLD, "event_id": f"evt_{n}", "idempotency_key": f"key-{n}"}
             await client.ask("CreateReservation", **wanted)
             await client.ask("GetReservation", reservation_id=f"rsv_{n}")
+            unknown: Any = running.channel.unary_unary(f"/{SERVICE}/Method{n}")
             with pytest.raises(grpc.aio.AioRpcError, match="UNIMPLEMENTED"):
-                await running.channel.unary_unary(f"/{SERVICE}/Method{n}")(b"")
+                await unknown(b"")
 
         def series() -> int:
             return len(running.metrics.exposition().splitlines())
