@@ -73,6 +73,15 @@ def test_settings_of_the_aws_runtime_reach_the_tree() -> None:
     assert config.aws.eventbridge.guard.retry.token_ratio == 0.5
 
 
+def test_holds_that_wait_for_a_slow_inventory_leave_as_many_calls_of_the_store_to_the_others() -> None:
+    """Each of them has a call of the store in hand."""
+    config = load(DOCUMENT)
+    assert config.aws is not None
+    assert config.inventory is not None
+    of_inventory = config.inventory.guard.bulkhead.max_concurrent_calls
+    assert config.aws.dynamodb.guard.bulkhead.max_concurrent_calls >= 2 * of_inventory
+
+
 def test_a_region_alone_is_harmless() -> None:
     load({"AWS_REGION": "ap-northeast-2"})
 
