@@ -101,8 +101,7 @@ class JsonFormatter(logging.Formatter):
         """Add `context` to every line."""
         super().__init__()
         self._context = dict(context)
-        self._second = -1
-        self._second_text = ""
+        self._second = (-1, "")
         self._heads: dict[Head, bytes] = {}
 
     def format_line(self, record: logging.LogRecord) -> bytes:
@@ -154,11 +153,12 @@ class JsonFormatter(logging.Formatter):
     def _time(self, created: float) -> str:
         """Write the time as YYYY-MM-DDTHH:MM:SS.mmmZ; a second's lines share their first part."""
         milliseconds = int(created * 1000)
-        second = milliseconds // 1000
-        if second != self._second:
-            self._second_text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-            self._second = second
-        return f"{self._second_text}.{milliseconds % 1000:03d}Z"
+        second, text = self._second  # both at once: another thread may be a second further
+        if second != milliseconds // 1000:
+            second = milliseconds // 1000
+            text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+            self._second = (second, text)
+        return f"{text}.{milliseconds % 1000:03d}Z"
 
 
 class LineHandler(logging.Handler):
