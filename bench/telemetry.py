@@ -1,4 +1,4 @@
-"""What counting and logging cost a request: `python -m bench.telemetry`.
+"""What counting, logging and tracing cost a request: `python -m bench.telemetry`.
 
 Twice: each piece by itself, and whole requests through an Api in this process, with instruments and a log,
 and with instruments that do nothing and none, in pairs of rounds that take turns, so that whatever else the
@@ -22,6 +22,7 @@ from bench.cpu import choose_pins, pinned_to
 from reservation_api.application.health import Health
 from reservation_api.application.use_cases import UseCases
 from reservation_api.bootstrap.counting import counting_moves
+from reservation_api.bootstrap.tracing import Spans
 from reservation_api.config.tree import RateLimitConfig
 from reservation_api.domain.errors import NotFoundError
 from reservation_api.domain.values import OutboxId, UserId
@@ -36,6 +37,7 @@ from reservation_api.telemetry.logs import configure_logs, flush_logs, log_struc
 from reservation_api.telemetry.metrics import Metrics
 from reservation_api.telemetry.names import Metric
 from reservation_api.telemetry.request_line import REQUEST, RequestLine
+from reservation_api.telemetry.spans import SpanKind, Tracer
 
 AIM_MICROSECONDS = 15.0
 TOLD, UNTOLD = "INFO", "CRITICAL"
@@ -97,11 +99,20 @@ class Fixed:
         return Caller(UserId(token), frozenset())
 
 
-def api_of(metrics: Metrics) -> Callable[[], Awaitable[object]]:
-    """Return a request of an order that is not there: the shortest way through all of the Api."""
+def tracer_of(ratio: float) -> Tracer:
+    """Return a tracer that keeps spans and tells nobody."""
+    return Tracer(ratio, Fixed().now, Counter())
+
+
+def api_of(metrics: Metrics, tracer: Tracer | None = None) -> Callable[[], Awaitable[object]]:
+    """Return a request of an order that is not there, by one call of a store: the shortest way of all."""
+    spans = None if tracer is None else Spans(tracer, SpanKind.CLIENT)
+
+    async def ask() -> None:
+        raise NotFoundError("no such order")
 
     async def no_order(*_: object) -> None:
-        raise NotFoundError("no such order")
+        await (ask() if spans is None else spans.around(ask(), "store.get_order", dict))
 
     use_cases = SimpleNamespace(
         **dict.fromkeys(("hold", "confirm", "cancel", "extend"), no_order),
@@ -112,6 +123,7 @@ def api_of(metrics: Metrics) -> Callable[[], Awaitable[object]]:
     fixed = Fixed()
     api = Api(cast("UseCases", use_cases), fixed, Health({}), fixed, metrics)
     api.guards = open_guards(rates=RateLimitConfig(requests_per_second=0))  # one asks for all
+    api.trace_by(tracer)
     request = Request("GET", "/v1/orders/ord_1", "", fixed, fixed)
     return lambda: api(request)
 
@@ -178,7 +190,7 @@ def measure_pieces(metrics: Metrics) -> None:
 
 async def measure_requests() -> float:
     """Return how much more a request costs with telemetry: the median over pairs."""
-    counted, uncounted = api_of(Metrics()), api_of(NoMetrics())
+    counted, uncounted = api_of(Metrics(), tracer_of(0.0)), api_of(NoMetrics())
     await microseconds_async(counted, TOLD)
     await microseconds_async(uncounted, UNTOLD)
     withs: list[float] = []
@@ -187,8 +199,8 @@ async def measure_requests() -> float:
         order = ((counted, TOLD, withs), (uncounted, UNTOLD, withouts))
         for request, level, samples in order if pair % 2 else reversed(order):
             samples.append(await microseconds_async(request, level))
-    show("a request that counts and has a line", withs)
-    show("a request that does neither", withouts)
+    show("a request that counts, has a line, is not recorded", withs)
+    show("a request that does nothing of it", withouts)
     more = [a - b for a, b in zip(withs, withouts, strict=True)]
     show("the difference, pair by pair", more)
     return median(more)

@@ -259,6 +259,7 @@ def test_rows_of_another_request_or_of_one_that_is_not_recorded_know_none(trace:
     with RequestContext(trace):
         made = rows()
     assert [trace_of(row) for row in [*made, *rows()]] == [Trace(TRACE_ID)] * 6
+    assert not [row.payload for row in made if "traceparent" in row.payload]
 
 
 def test_what_a_client_writes_into_an_event_is_never_taken_for_its_trace() -> None:

@@ -43,9 +43,9 @@ class ReservationCreated:
     created_at: str
     occurred_at: str
     trace_id: str
-    traceparent: str | None = None
-    """Where the trace goes on (W3C Trace Context); null: this trace is not recorded."""
     reservation_token: str | None = None
+    traceparent: str | None = None
+    """Where the trace goes on (W3C Trace Context); absent: this trace is not recorded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,11 +69,11 @@ class ReservationStatusChanged:
     created_at: str
     occurred_at: str
     trace_id: str
-    traceparent: str | None = None
-    """Where the trace goes on (W3C Trace Context); null: this trace is not recorded."""
     order_id: OrderId | None = None
     payment_intent_id: PaymentIntentId | None = None
     reservation_token: str | None = None
+    traceparent: str | None = None
+    """Where the trace goes on (W3C Trace Context); absent: this trace is not recorded."""
 
 
 ReservationEvent = ReservationCreated | ReservationStatusChanged

@@ -39,9 +39,13 @@ locals {
   management_port    = 8081
   worker_environment = { APP_MANAGEMENT_PORT = tostring(local.management_port) }
 
+  # The collector beside a task has metrics alone for its configuration: it would refuse traces. One that takes them is
+  # asked for by var.further_environment.
+  traces_environment = { for name in local.otlp_endpoint == local.otlp_beside ? ["APP_TRACES"] : [] : name => "false" }
+
   environments = {
-    api    = merge(local.common_environment, local.task_environment, local.api_environment, local.document_environment)
-    worker = merge(local.common_environment, local.task_environment, local.worker_environment, local.document_environment)
+    api    = merge(local.traces_environment, local.common_environment, local.task_environment, local.api_environment, local.document_environment)
+    worker = merge(local.traces_environment, local.common_environment, local.task_environment, local.worker_environment, local.document_environment)
   }
 
   given_twice = setintersection(keys(var.further_environment), concat(keys(local.document_environment), keys(local.task_environment), keys(local.api_environment), keys(local.worker_environment), ["APP_PAYMENT_VERIFIER", "APP_STATUS_SHARDS", "GRPC_PORT", "PAYMENT_GRPC_ADDRESS"]))

@@ -261,6 +261,11 @@ run "a_collector_beside_each_task_ends_after_it" {
   }
 
   assert {
+    condition     = alltrue([for task in ["api", "worker"] : [for it in jsondecode(aws_ecs_task_definition.this[task].container_definitions)[0].environment : it.value if it.name == "APP_TRACES"] == ["false"]])
+    error_message = "Its configuration has no pipeline for traces."
+  }
+
+  assert {
     condition     = [for it in jsondecode(aws_ecs_task_definition.this["api"].container_definitions)[0].environment : it.value if it.name == "OTLP_ENDPOINT"] == ["http://localhost:4318/v1/metrics"] && !contains(keys(output.environment), "OTLP_ENDPOINT")
     error_message = "Plain text within the task needs no exception; functions have none beside them."
   }
