@@ -155,14 +155,7 @@ class _Home:
     def environment(self) -> dict[str, str]:
         kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
         address = {"APP_HTTP_HOST": HOST, "APP_HTTP_PORT": str(self.port)}
-        one_asks_for_all = {"APP_RATE_LIMIT_REQUESTS_PER_SECOND": "0"}
-        return {
-            **kept,
-            **address,
-            **one_asks_for_all,
-            "APP_DATA_DIR": str(self.folder / "data"),
-            **self.settings,
-        }
+        return {**kept, **address, "APP_DATA_DIR": str(self.folder / "data"), **self.settings}
 
     @property
     def log_file(self) -> Path:
