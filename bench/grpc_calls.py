@@ -268,7 +268,7 @@ class Way:
         taken = await measure_once(self.session, "hold", pace, pins)
         used = self._cpu_seconds() - before
         self.rounds.append(taken)
-        self.answering.append(used * MICROSECONDS / max(1, taken.answered))
+        self.answering.append(used * MICROSECONDS / max(1, taken.expected))
 
     @property
     def bad(self) -> list[Reading]:

@@ -12,7 +12,7 @@ import msgspec
 from bench.cpu import CpuTime, Pins, core_time, tree_cpu
 from bench.load import AnswerHook
 from bench.tally import LoadResult
-from bench.workloads import Name, Pace, Session, is_good
+from bench.workloads import Name, Pace, Session, expected_answers, is_good
 
 SETTLE_SECONDS = 0.5
 """The relay's fast path is done by then: what an answer leaves behind is part of its price."""
@@ -40,12 +40,14 @@ class Reading(msgspec.Struct, frozen=True):
     answered: int
     good: int
     """Answered with 2xx."""
+    expected: int
+    """Answered with what the workload is about: what is shed is no work done."""
     is_valid: bool
     """Whether nearly all answers were what the workload is about."""
     statuses: dict[str, int]
     seconds: float
     user: float
-    """CPU microseconds an answer, in user space."""
+    """CPU microseconds an expected answer, in user space; what refusals cost is part of it."""
     system: float
     latency: Times
     """From the intended start."""
@@ -62,8 +64,13 @@ class Reading(msgspec.Struct, frozen=True):
 
     @property
     def microseconds(self) -> float:
-        """Return CPU microseconds an answer."""
+        """Return CPU microseconds an expected answer."""
         return self.user + self.system
+
+    @property
+    def done(self) -> float:
+        """Return expected answers a second."""
+        return self.expected / self.seconds if self.seconds else 0.0
 
     @property
     def goodput(self) -> float:
@@ -92,13 +99,15 @@ def reading(
     name: Name, pace: Pace, load: LoadResult, used: CpuTime, shares: tuple[float, float, float]
 ) -> Reading:
     """Put together what is kept of a run."""
-    each = MICROSECONDS / max(1, load.answered)
+    expected = expected_answers(name, load)
+    each = MICROSECONDS / max(1, expected)
     return Reading(
         name=name,
         rate=pace.rate_per_second,
         planned=load.planned,
         answered=load.answered,
         good=load.good,
+        expected=expected,
         is_valid=is_good(name, load),
         statuses={str(status): count for status, count in load.statuses.items()},
         seconds=load.seconds,

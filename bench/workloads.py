@@ -223,8 +223,12 @@ class _Requests:
 
 def is_good(name: Name, result: LoadResult) -> bool:
     """Tell whether nearly every request got an answer that the workload is about."""
-    expected = sum(result.statuses.get(status, 0) for status in WORKLOADS[name].expected)
-    return expected >= MIN_GOOD_SHARE * result.planned
+    return expected_answers(name, result) >= MIN_GOOD_SHARE * result.planned
+
+
+def expected_answers(name: Name, result: LoadResult) -> int:
+    """Count the answers that a workload is about: in a conflict storm a refusal is one, too."""
+    return sum(result.statuses.get(status, 0) for status in WORKLOADS[name].expected)
 
 
 @dataclass(slots=True)

@@ -66,7 +66,7 @@ class Bench:
         pace = Pace(rate, seconds, connections)
         taken = await measure(self.session, name, pace, self.stage.pins)
         click.echo(
-            f"  {name} at {rate:.0f}/s: {taken.goodput:.0f}/s good, {taken.microseconds:.0f} us,"
+            f"  {name} at {rate:.0f}/s: {taken.done:.0f}/s done, {taken.microseconds:.0f} us,"
             f" P95 {taken.latency.p95:.1f} ms, generator's core {taken.generator:.0%}",
             err=True,
         )
@@ -86,7 +86,7 @@ class Bench:
         for rate in rates:
             seconds = min(PROBE_SECONDS, self.scale.step_seconds)
             probe = await self.read(name, rate * self.share, seconds)
-            tick = MICROSECONDS / TICKS_PER_SECOND / max(1, probe.answered)
+            tick = MICROSECONDS / TICKS_PER_SECOND / max(1, probe.expected)
             price = max(probe.microseconds, tick)
             if price >= PROBE_TICKS * tick:
                 break
@@ -98,19 +98,12 @@ class Bench:
 
         async def offer(rate: float) -> float:
             readings.append(await self.read(name, rate, self.scale.step_seconds / 2))
-            return _done(name, readings[-1])
+            return readings[-1].done
 
         goodput = await find_saturation(offer, await self.guess(name))
-        best = max(readings, key=lambda one: _done(name, one))
+        best = max(readings, key=lambda one: one.done)
         self.guesses[name] = goodput
         return Peak(goodput, best.microseconds, self.share)
-
-
-def _done(name: Name, taken: Reading) -> float:
-    """Return what got done a second: in a conflict storm a refusal is an answer, too."""
-    if name != "conflict" or not taken.seconds:
-        return taken.goodput
-    return (taken.good + taken.statuses.get("409", 0)) / taken.seconds
 
 
 async def rounds(

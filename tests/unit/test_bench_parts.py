@@ -18,11 +18,11 @@ import grpc.aio
 import pytest
 from bench.canned_aws import canned_endpoints, canned_id, delays, held_item
 from bench.canned_http2 import CannedGrpc
-from bench.cpu import Pins, descendants, memory
+from bench.cpu import CpuTime, Pins, descendants, memory
 from bench.growth_rows import HALL_GRID, OWNERS, fill, prepare, sold
 from bench.identity import make_identity, subject_of
 from bench.load import Arrival
-from bench.measure import measure
+from bench.measure import measure, reading
 from bench.quota import (
     MEMBERSHIPS,
     MOUNTS,
@@ -244,6 +244,15 @@ def test_only_good_answers_count_as_accepted() -> None:
     result = tally.result()
     assert (result.good, result.answered) == (1, 2)
     assert result.accepted.max < 100_000 <= result.latency.max
+
+
+def test_what_is_shed_is_no_work_but_a_price() -> None:
+    tally = Tally(planned=4, started_at=time.perf_counter())
+    for status in (201, 503, 503, 503):
+        tally.answer(status, due=tally.started_at, sent_at=tally.started_at)
+    taken = reading("hold", Pace(1.0, 4.0), tally.result(), CpuTime(0.003, 0.001), (0.0, 0.0, 0.0))
+    assert (taken.expected, taken.is_valid) == (1, False)
+    assert taken.microseconds == pytest.approx(4000)
 
 
 # A full store
