@@ -26,15 +26,16 @@ $(UV):
 run: .venv/.synced ## Start the whole service on this machine, with a demo event and a token
 	$(RUN)reservation-api dev
 
-test: .venv/.synced ## Everything CI checks: style, types, architecture, all tests but those of test-infra
+# The mutants test the tests of infra/terraform, and change with them alone: `make test-infra` runs them.
+test: .venv/.synced .tools/lint/.synced ## Everything CI checks: style, types, architecture, all tests but the mutants
 	$(MAKE) check
 	$(MAKE) lint-infra
-	$(RUN)pytest --ignore tests/infra
+	$(RUN)pytest --ignore tests/infra/test_mutants.py
 
 test-fast: .venv/.synced ## Unit, contract and architecture tests only
 	$(RUN)pytest tests/unit tests/contract tests/architecture
 
-test-infra: .venv/.synced .tools/lint/.synced ## Apply the Terraform modules to local stand-ins for AWS
+test-infra: .venv/.synced .tools/lint/.synced ## Infrastructure only: apply Terraform to stand-ins for AWS, mutants
 	$(RUN)pytest tests/infra
 
 lint-infra: .tools/lint/.synced ## What checkov says of Terraform, Kubernetes and the Dockerfile: half a minute

@@ -1,11 +1,12 @@
 """Modules and environments by their own tests; and every configuration that says what to expect, applied."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from testkit.check import Settings, check, check_mocked
+from testkit.check import Settings, check_mocked, check_on
 from testkit.terraform import HOW_TO_GET_IT, installed
 
 TERRAFORM: Final = Path(__file__).parents[2] / "infra" / "terraform"
@@ -29,8 +30,8 @@ def test_it_is_valid_and_passes_its_own_tests(folder: Path) -> None:
 @needs_terraform
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("script", SCRIPTS, ids=name_of)
-def test_it_is_applied_and_what_was_expected_is_there(script: Path) -> None:
-    check(Settings(script.parent, expectations=[script]))
+def test_it_is_applied_and_what_was_expected_is_there(script: Path, servers: Mapping[str, str]) -> None:
+    check_on(servers, Settings(script.parent, expectations=[script]))
 
 
 def test_every_module_has_tests_of_its_own_and_is_applied() -> None:

@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -74,14 +74,15 @@ def test_what_runs_always_is_reckoned_with_the_prices_of_the_plan() -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("seats", [2, 10])
 def test_tables_are_planned_and_warmed_as_the_plan_says(
-    seats: int, schema_and_protocol: Fetched, tmp_path: Path
+    seats: int, schema_and_protocol: Fetched, running_servers: Mapping[str, str], tmp_path: Path
 ) -> None:
     values = {
         "planned_requests_per_second": PEAK,
         "seats_per_reservation": seats,
         "table_quota": {"write_units": 200_000},
     }
-    with planning(TERRAFORM / "modules" / "dynamodb", tmp_path, schema_and_protocol) as place:
+    module = TERRAFORM / "modules" / "dynamodb"
+    with planning(module, tmp_path, schema_and_protocol, running_servers) as place:
         shown = plan(place, values)["planned_values"]
     question = Question(PEAK, Mix(), charges_of(seats), measured_cpu(), default_tariff())
     reads, writes = units(question, "read"), units(question, "write")
@@ -115,8 +116,13 @@ def _warmed(resources: list[dict[str, Any]]) -> Iterator[tuple[str, tuple[int, i
 
 
 @pytest.fixture(scope="module")
-def place(schema_and_protocol: Fetched, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
-    with planning(PROD, tmp_path_factory.mktemp("phases"), schema_and_protocol) as opened:
+def place(
+    schema_and_protocol: Fetched,
+    running_servers: Mapping[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Workspace]:
+    work = tmp_path_factory.mktemp("phases")
+    with planning(PROD, work, schema_and_protocol, running_servers) as opened:
         yield opened
 
 

@@ -21,8 +21,13 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def place(schema_and_protocol: Fetched, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
-    with planning(PROD, tmp_path_factory.mktemp("prod"), schema_and_protocol) as opened:
+def place(
+    schema_and_protocol: Fetched,
+    running_servers: Mapping[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Workspace]:
+    work = tmp_path_factory.mktemp("prod")
+    with planning(PROD, work, schema_and_protocol, running_servers) as opened:
         yield opened
 
 

@@ -17,7 +17,7 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.session import Session
 from tests.support.aws_fleet import LIMITS, TOKEN_SECONDS
-from tests.support.processes import HOST, free_port, run_command, running
+from tests.support.processes import HOST, Running, free_port, run_command, running, wait_until_ready
 from tests.support.shops import EVENT, inventory_on
 from tests.support.terraform_deployed import ENV, Deployed
 from tests.support.tokens import jwks, make_claims, make_key, mint
@@ -29,6 +29,8 @@ from testkit.terraform import HOW_TO_GET_IT, installed
 BUS: Final = f"{ENV}-reservation-events"
 OTHER_TABLE: Final = "traffic-tacos-reservation-orders"
 """Production's."""
+PATIENT_SECONDS: Final = 90.0
+"""moto asks for permission slowly."""
 NOBODY: Final = f"http://{HOST}:9/v1/metrics"
 
 pytestmark = [
@@ -99,9 +101,9 @@ def sell(
     with ExitStack() as stack:
         inventory = stack.enter_context(inventory_on(port, folder / "inventory"))
         inventory.command("events", "create", EVENT, "--section", "A:1x4:1000")
-        server = stack.enter_context(running(["serve"], {**variables["api"], **here}))
+        server = started(stack, "serve", {**variables["api"], **here})
         management = {"APP_MANAGEMENT_PORT": str(free_port())}
-        worker = stack.enter_context(running(["worker"], {**variables["worker"], **here, **management}))
+        worker = started(stack, "worker", {**variables["worker"], **here, **management})
         http = stack.enter_context(httpx.Client(base_url=server.url, timeout=30))
         http.headers["Authorization"] = f"Bearer {token(variables['api']['JWT_ISSUER_URI'])}"
         held = post(http, "/v1/reservations", {"event_id": EVENT, "qty": 1}, "hold")
@@ -110,6 +112,12 @@ def sell(
         confirmed = post(http, path, {"payment_intent_id": "pi_1"}, "confirm")
         assert (server.stop(), worker.stop()) == (0, 0)
     return held, confirmed
+
+
+def started(stack: ExitStack, name: str, environment: Mapping[str, str]) -> Running:
+    process = stack.enter_context(running([name], environment, until_ready=False))
+    wait_until_ready(process, [name], PATIENT_SECONDS)
+    return process
 
 
 def token(issuer: str) -> str:

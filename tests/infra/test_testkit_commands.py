@@ -1,6 +1,8 @@
 """`python -m testkit`: each step is taken, and the first that fails ends it with what Terraform said."""
 
+import os
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -9,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from testkit.__main__ import main
-from testkit.fetch import HERE, Fetched
+from testkit.fetch import HERE, ROOT, Fetched
 from testkit.terraform import HOW_TO_GET_IT, installed, workspace
 
 VERSIONS: Final = """terraform {
@@ -200,6 +202,21 @@ def test_without_terraform_it_says_how_to_get_it(folder: Path, monkeypatch: pyte
     assert result.exit_code == 1
     assert "Get 1.11 or newer from https://" in result.output
     assert steps(result) == []
+
+
+def test_without_terraform_the_tests_say_so_at_their_end(tmp_path: Path) -> None:
+    tests = ["tests/infra/test_testkit_plugin.py", "-k", "another_version"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *tests],
+        cwd=ROOT,
+        env={**os.environ, "PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "1 skipped" in done.stdout
+    assert HOW_TO_GET_IT in done.stdout
 
 
 def test_what_it_needs_can_be_fetched_before() -> None:

@@ -1,7 +1,7 @@
 """The real Terraform makes, keeps, changes and destroys each kind of resource that the testkit knows."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,9 +40,9 @@ AS_WRITTEN: Final = {
 @pytest.mark.skipif(installed() is None, reason=HOW_TO_GET_IT)
 @pytest.mark.timeout(600)
 def test_what_is_applied_is_there_until_it_is_changed_and_then_destroyed(
-    tmp_path: Path, schema_and_protocol: Fetched
+    tmp_path: Path, schema_and_protocol: Fetched, servers: Mapping[str, str]
 ) -> None:
-    with run_of(everything(tmp_path), tmp_path, schema_and_protocol) as run:
+    with run_of(everything(tmp_path), tmp_path, schema_and_protocol, servers) as run:
         made = run.apply()
         assert {action for actions in made.values() for action in actions} <= {"create", "read"}
         run.forget_and_import("module.queues.aws_sqs_queue.dead")

@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -15,7 +16,6 @@ from testkit.aws import Aws
 from testkit.backends import endpoints
 from testkit.fetch import HERE, Fetched
 from testkit.plugin import REATTACH, ProviderError, serving
-from testkit.servers import stand_ins
 from testkit.terraform import HOW_TO_GET_IT, TerraformError, installed, workspace
 
 REQUIRED: Final = """
@@ -73,21 +73,18 @@ def pid_of(address: str) -> int:
 
 @needs_terraform
 def test_each_configuration_of_the_provider_has_its_own_region_and_tags(
-    tmp_path: Path, schema_and_protocol: Fetched
+    tmp_path: Path, schema_and_protocol: Fetched, servers: Mapping[str, str]
 ) -> None:
-    source, work = tmp_path / "source", tmp_path / "work"
+    source = tmp_path / "source"
     source.mkdir()
-    work.mkdir()
     (source / "main.tf").write_text(REQUIRED + TWO_REGIONS)
-    with stand_ins(work) as servers:
-        aws = Aws(endpoints(servers))
-        with workspace(source, work, schema_and_protocol, endpoints(servers)) as place:
-            place.run("init", "-input=false")
-            place.run("apply", "-input=false", "-auto-approve")
-        for region, side in ("ap-northeast-2", "here"), ("ap-northeast-1", "there"):
-            sqs = aws.at(region).client("sqs")
-            [url] = sqs.list_queues()["QueueUrls"]
-            assert sqs.list_queue_tags(QueueUrl=url)["Tags"] == {"Side": side}
+    with workspace(source, tmp_path / "work", schema_and_protocol, endpoints(servers)) as place:
+        place.run("init", "-input=false")
+        place.run("apply", "-input=false", "-auto-approve")
+    for region, side in ("ap-northeast-2", "here"), ("ap-northeast-1", "there"):
+        sqs = Aws(endpoints(servers)).at(region).client("sqs")
+        [url] = sqs.list_queues()["QueueUrls"]
+        assert sqs.list_queue_tags(QueueUrl=url)["Tags"] == {"Side": side}
 
 
 @needs_terraform

@@ -1,6 +1,7 @@
 """The schema as it is read out of the bindings; and the values that travel to and from Terraform."""
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from tests.support.terraform_configs import config_of
 
 from testkit import bindings
-from testkit.fetch import CACHE, ROOT, Fetched, FetchError, fetched
+from testkit.fetch import CACHE, HERE, ROOT, Fetched, FetchError, fetched
 from testkit.kinds import DATA_SOURCES, KINDS
 from testkit.schema import Schema, set_by_the_provider_alone
 from testkit.values import UNKNOWN, decode, encode, is_known
@@ -17,6 +18,15 @@ from testkit.values import UNKNOWN, decode, encode, is_known
 def test_every_kind_of_the_table_is_in_the_provider(schema: Schema) -> None:
     assert schema.resources.keys() == KINDS.keys()
     assert schema.data_sources.keys() == DATA_SOURCES.keys()
+
+
+def test_every_type_that_the_modules_use_is_in_the_table_of_kinds() -> None:
+    folders = (HERE.parent / "modules", HERE.parent / "environments")
+    texts = "".join(path.read_text() for folder in folders for path in folder.rglob("*.tf"))
+    used = set(re.findall(r'^resource "(\w+)"', texts, re.MULTILINE))
+    assert len(used) > 40
+    assert used <= set(KINDS)
+    assert set(re.findall(r'^data "(\w+)"', texts, re.MULTILINE)) <= set(DATA_SOURCES)
 
 
 def test_every_rule_is_about_an_attribute_of_its_kind(schema: Schema) -> None:

@@ -1,6 +1,6 @@
 """What is said of the stand-ins is true of them today: who keeps what, and what nobody keeps."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import pytest
@@ -13,21 +13,14 @@ from testkit.backends import SERVICES, endpoints
 from testkit.lost import LOST
 from testkit.resources import Resources
 from testkit.schema import Schema
-from testkit.servers import stand_ins
 
 KEY: Final = [{"AttributeName": "pk", "KeyType": "HASH"}]
 ATTRIBUTE: Final = [{"AttributeName": "pk", "AttributeType": "S"}]
 WARM: Final = {"ReadUnitsPerSecond": 13_000, "WriteUnitsPerSecond": 5_000}
 
 
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    with stand_ins(tmp_path_factory.mktemp("servers")) as started:
-        yield started
-
-
 @pytest.fixture
-def aws(servers: dict[str, str]) -> Aws:
+def aws(servers: Mapping[str, str]) -> Aws:
     return Aws(endpoints(servers))
 
 
@@ -153,7 +146,9 @@ PROBES: Final[dict[str, Callable[[Aws], bool]]] = {
 
 
 @pytest.mark.parametrize("service", sorted(SERVICES))
-def test_the_server_of_a_service_does_what_the_other_does_not(servers: dict[str, str], service: str) -> None:
+def test_the_server_of_a_service_does_what_the_other_does_not(
+    servers: Mapping[str, str], service: str
+) -> None:
     chosen, _reason = SERVICES[service]
     [other] = servers.keys() - {chosen}
     assert does(PROBES[service], servers[chosen])

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,11 +31,13 @@ PROD_VALUES: Final[Mapping[str, Any]] = {
 
 
 @contextmanager
-def planning(configuration: Path, work: Path, fetched: Fetched) -> Iterator[Workspace]:
-    """Initialise a configuration in a copy of all of infra/terraform."""
+def planning(
+    configuration: Path, work: Path, fetched: Fetched, servers: Mapping[str, str] | None = None
+) -> Iterator[Workspace]:
+    """Initialise a configuration in a copy of all of infra/terraform, beside new stand-ins if none run."""
     with (
-        stand_ins(work) as servers,
-        workspace(configuration, work, fetched, backends.endpoints(servers)) as place,
+        nullcontext(servers) if servers else stand_ins(work) as started,
+        workspace(configuration, work, fetched, backends.endpoints(started)) as place,
     ):
         place.run("init", "-input=false")
         yield place

@@ -1,9 +1,9 @@
-"""Configurations of the tests, in workspaces of their own, with stand-ins that no other test has."""
+"""Configurations of the tests, in workspaces of their own."""
 
 import json
 import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,6 @@ from testkit.aws import Aws
 from testkit.fetch import Fetched
 from testkit.resources import Resources
 from testkit.schema import load
-from testkit.servers import stand_ins
 from testkit.terraform import CHANGES, Workspace, workspace
 from testkit.values import is_zero
 
@@ -60,14 +59,13 @@ class Run:
 
 
 @contextmanager
-def run_of(configuration: Path, work: Path, fetched: Fetched) -> Iterator[Run]:
-    """Initialise a configuration in a copy, beside its neighbours; what it makes is gone with its servers."""
-    with stand_ins(work) as servers:
-        endpoints = backends.endpoints(servers)
-        with workspace(configuration, work, fetched, endpoints, configuration.parent) as place:
-            place.run("init", "-input=false")
-            aws = Aws(endpoints)
-            yield Run(place, aws, Resources(load(fetched.schema), aws))
+def run_of(configuration: Path, work: Path, fetched: Fetched, servers: Mapping[str, str]) -> Iterator[Run]:
+    """Initialise a configuration in a copy, beside its neighbours."""
+    endpoints = backends.endpoints(servers)
+    with workspace(configuration, work, fetched, endpoints, configuration.parent) as place:
+        place.run("init", "-input=false")
+        aws = Aws(endpoints)
+        yield Run(place, aws, Resources(load(fetched.schema), aws))
 
 
 def everything(work: Path) -> Path:

@@ -42,11 +42,19 @@ Report = Callable[[str], None]
 
 def check(settings: Settings, report: Report = print) -> None:
     """Take a configuration through every step; raise TerraformError at the first that fails."""
+    with tempfile.TemporaryDirectory(prefix="testkit-") as logs, stand_ins(Path(logs)) as servers:
+        check_on(servers, settings, report)
+
+
+def check_on(servers: Mapping[str, str], settings: Settings, report: Report = print) -> None:
+    """Do the same on stand-ins that run already."""
     found = fetched(KINDS, DATA_SOURCES)
-    with tempfile.TemporaryDirectory(prefix="testkit-") as temporary, stand_ins(Path(temporary)) as servers:
-        endpoints = backends.endpoints(servers, settings.servers)
-        with workspace(settings.source, Path(temporary), found, endpoints) as place:
-            _walk([*_first(place), *_applied(place, settings)], settings.source, report)
+    endpoints = backends.endpoints(servers, settings.servers)
+    with (
+        tempfile.TemporaryDirectory(prefix="testkit-") as temporary,
+        workspace(settings.source, Path(temporary), found, endpoints) as place,
+    ):
+        _walk([*_first(place), *_applied(place, settings)], settings.source, report)
 
 
 def check_mocked(source: Path, report: Report = print) -> None:
