@@ -90,6 +90,14 @@ def test_memory_is_bounded_and_those_longest_away_are_forgotten_first() -> None:
     assert is_let_in(rates, UserId("user-0"))
 
 
+def test_who_has_been_away_for_a_while_is_remembered() -> None:
+    rates = RateLimit(RateLimitConfig(1, 1), Time(), max_subjects=10)
+    rates.take(ALICE)
+    for number in range(6):
+        rates.take(UserId(f"user-{number}"))
+    assert not is_let_in(rates, ALICE)
+
+
 def test_a_hundred_thousand_subjects_are_remembered() -> None:
     rates = RateLimit(RateLimitConfig(1, 1), Time())
     half = MAX_SUBJECTS // 2
