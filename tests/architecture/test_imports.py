@@ -18,7 +18,7 @@ MAY_IMPORT: Final[Mapping[str, frozenset[str]]] = {
     "domain": frozenset({"domain"}),
     "ports": frozenset({"domain", "ports"}),
     "application": frozenset({"domain", "ports", "application"}),
-    "adapters": frozenset({"domain", "ports"}),  # and its own folder, and AWS_WIRE
+    "adapters": frozenset({"domain", "ports"}),  # and its own folder, and WIRES
     "telemetry": frozenset({"domain", "telemetry"}),
     "config": frozenset({"domain", "application", "config"}),
     "entrypoints": frozenset(
@@ -34,7 +34,7 @@ FOREIGN: Final[Mapping[str, frozenset[str]]] = {
     "application": frozenset({"msgspec"}),
 }
 """Layers that take hardly anything from outside the standard library; the others may."""
-AWS_WIRE: Final = "aws_wire"
+WIRES: Final = frozenset({"aws_wire", "grpc_wire"})
 """How every AWS service is called: the one folder that other adapters may build upon."""
 PURE: Final = frozenset({"collections", "dataclasses", "datetime", "enum", "typing"})
 """All that the domain takes from the standard library: nothing in it reads, waits or draws lots."""
@@ -101,7 +101,7 @@ def wrong_directions(module: str, tree: ast.Module) -> list[str]:
     own = layer(module)
     faults = []
     for name in ours(tree):
-        same_adapter = own == layer(name) == "adapters" and adapter(name) in {adapter(module), AWS_WIRE}
+        same_adapter = own == layer(name) == "adapters" and adapter(name) in {adapter(module), *WIRES}
         other_check = own == "entrypoints" and layer(name) == "adapters"
         if layer(name) not in MAY_IMPORT.get(own, frozenset()) and not same_adapter and not other_check:
             faults.append(f"{module} imports {name}")

@@ -1,5 +1,7 @@
 """Connections to a peer: how many, to whom, and by TLS only to whoever proves the name."""
 
+import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import grpc
@@ -10,15 +12,22 @@ from tests.support.grpc_peers import ASK, HELD, PATIENT_SECONDS, Retries, Script
 from reservation_api.adapters.grpc_inventory.address import PeerAddress, parse_address
 from reservation_api.adapters.grpc_inventory.inventory import GrpcInventory
 from reservation_api.adapters.grpc_inventory.peer import GrpcPeer, PeerSettings
+from reservation_api.adapters.grpc_wire.channel import Address
 from reservation_api.domain.errors import InventoryUnavailableError
 from reservation_proto.reservation.v1 import inventory_pb2 as wire
 
 
-async def peers_seen(target: str, channels: int, calls: int) -> set[str]:
-    address = PeerAddress(target, is_tls=False)
-    settings = PeerSettings(deadline_seconds=PATIENT_SECONDS, channels=channels)
+async def peers_seen(ports: Sequence[int], connections: int, calls: int) -> set[str]:
+    async def resolve(_host: str, _port: int) -> Sequence[Address]:
+        return [("127.0.0.1", port) for port in ports]
+
+    address = PeerAddress("inventory", 9090, is_tls=False)
+    settings = PeerSettings(deadline_seconds=PATIENT_SECONDS, connections=connections, resolve=resolve)
     inventory = GrpcInventory(GrpcPeer(address, settings, Retries()))
-    seen = {(await inventory.reserve(ASK)).seats[0].row for _ in range(calls)}
+    seen: set[str] = set()
+    async with asyncio.timeout(PATIENT_SECONDS):
+        while len(seen) < len(ports) * connections:  # those that are connected first are used at once
+            seen |= {(await inventory.reserve(ASK)).seats[0].row for _ in range(calls)}
     await inventory.close()
     return seen
 
@@ -34,16 +43,15 @@ def naming(name: str | None = None) -> ScriptedPeer:
     return ScriptedPeer({"ReserveSeat": script})
 
 
-async def test_calls_take_turns_on_as_many_connections_as_there_are_channels() -> None:
+async def test_calls_take_turns_on_as_many_connections_as_are_asked_for() -> None:
     async with listening(naming()) as port:
-        assert len(await peers_seen(f"dns:///127.0.0.1:{port}", channels=3, calls=6)) == 3
-        assert len(await peers_seen(f"dns:///127.0.0.1:{port}", channels=1, calls=6)) == 1
+        assert len(await peers_seen([port], connections=3, calls=6)) == 3
+        assert len(await peers_seen([port], connections=1, calls=6)) == 1
 
 
 async def test_calls_take_turns_among_the_addresses_of_a_name() -> None:
     async with listening(naming("first")) as first, listening(naming("second")) as second:
-        target = f"ipv4:127.0.0.1:{first},127.0.0.1:{second}"
-        assert await peers_seen(target, channels=1, calls=20) == {"first", "second"}
+        assert await peers_seen([first, second], connections=1, calls=20) == {"first", "second"}
 
 
 async def reserve_over(address: str, root: bytes | None) -> None:

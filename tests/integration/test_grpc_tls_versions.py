@@ -100,7 +100,7 @@ async def serving(which: str, folder: Path, pair: Pair) -> AsyncIterator[int]:
 
 async def call(port: int, authority: Authority) -> None:
     """Call an inventory by TLS that answers nothing."""
-    settings = PeerSettings(PATIENT_SECONDS, channels=1, root_certificates=authority.certificate)
+    settings = PeerSettings(PATIENT_SECONDS, connections=1, root_certificates=authority.certificate)
     inventory = GrpcInventory(GrpcPeer(parse_address(f"grpcs://{HOST}:{port}"), settings, Retries()))
     with pytest.raises(InventoryUnavailableError):
         await inventory.reserve(ASK)

@@ -23,7 +23,7 @@ from tests.support.process import EVENT, Process
 from tests.support.runtimes import World, sqlite_on_disk
 
 from reservation_api.adapters.grpc_inventory.inventory import SERVICE, GrpcInventory
-from reservation_api.adapters.grpc_inventory.peer import CHANNELS, DEADLINE_SECONDS, CallContext
+from reservation_api.adapters.grpc_inventory.peer import CONNECTIONS, DEADLINE_SECONDS, CallContext
 from reservation_api.adapters.resilience.admission import Admission
 from reservation_api.adapters.resilience.bulkhead import Bulkhead
 from reservation_api.adapters.resilience.circuit_breaker import CircuitBreaker
@@ -185,7 +185,7 @@ class Wired:
                 in_a_row += 1
             except InventoryUnavailableError:
                 in_a_row = 0
-            if in_a_row == CHANNELS:
+            if in_a_row == CONNECTIONS:
                 return
         raise AssertionError("the client does not connect again")
 

@@ -6,25 +6,26 @@ from reservation_api.adapters.grpc_inventory.address import PeerAddress, parse_a
 
 
 @pytest.mark.parametrize(
-    ("text", "target", "is_tls"),
+    ("text", "host", "port", "is_tls"),
     [
         (
             "inventory-service.prod.svc.cluster.local:9090",
-            "dns:///inventory-service.prod.svc.cluster.local:9090",
+            "inventory-service.prod.svc.cluster.local",
+            9090,
             False,
         ),
-        ("127.0.0.1:8020", "dns:///127.0.0.1:8020", False),
-        ("[::1]:8020", "dns:///[::1]:8020", False),
-        ("grpc://inventory:8020", "dns:///inventory:8020", False),
-        ("http://inventory:8020", "dns:///inventory:8020", False),
-        ("dns:///inventory:8020", "dns:///inventory:8020", False),
-        ("grpcs://inventory:8020", "dns:///inventory:8020", True),
-        ("https://inventory:8443/", "dns:///inventory:8443", True),
-        ("https://inventory.example.com", "dns:///inventory.example.com:443", True),
+        ("127.0.0.1:8020", "127.0.0.1", 8020, False),
+        ("[::1]:8020", "::1", 8020, False),
+        ("grpc://inventory:8020", "inventory", 8020, False),
+        ("http://inventory:8020", "inventory", 8020, False),
+        ("dns:///inventory:8020", "inventory", 8020, False),
+        ("grpcs://inventory:8020", "inventory", 8020, True),
+        ("https://inventory:8443/", "inventory", 8443, True),
+        ("https://inventory.example.com", "inventory.example.com", 443, True),
     ],
 )
-def test_an_address_says_where_and_whether_by_tls(text: str, target: str, is_tls: bool) -> None:  # noqa: FBT001
-    assert parse_address(text) == PeerAddress(target, is_tls)
+def test_an_address_says_where_and_whether_by_tls(text: str, host: str, port: int, is_tls: bool) -> None:  # noqa: FBT001
+    assert parse_address(text) == PeerAddress(host, port, is_tls)
 
 
 @pytest.mark.parametrize(

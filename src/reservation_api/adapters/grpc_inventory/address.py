@@ -17,10 +17,11 @@ _ADDRESS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class PeerAddress:
-    """A peer as gRPC looks it up."""
+    """Where a peer listens."""
 
-    target: str
-    """`dns:///host:port`: every address that the name has, not the first only."""
+    host: str
+    """A name, of which every address is used, or an address; IPv6 without brackets."""
+    port: int
     is_tls: bool
 
 
@@ -33,7 +34,7 @@ def parse_address(text: str) -> PeerAddress:
     if scheme not in PLAIN_SCHEMES | TLS_SCHEMES:
         raise ValueError(f"not a scheme for gRPC: {scheme!r}; grpcs:// is TLS, no scheme is plain text")
     is_tls = scheme in TLS_SCHEMES
-    return PeerAddress(f"dns:///{match['host']}:{_port(match['port'], scheme, text)}", is_tls)
+    return PeerAddress(match["host"].strip("[]"), _port(match["port"], scheme, text), is_tls)
 
 
 def _port(digits: str | None, scheme: str, text: str) -> int:

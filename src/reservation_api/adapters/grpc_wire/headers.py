@@ -1,0 +1,98 @@
+"""Header blocks (HPACK, RFC 7541): ours without compression, theirs by the hpack library."""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import hpack
+
+from reservation_api.adapters.grpc_wire.frames import ProtocolError
+
+MAX_HEADER_BYTES: Final = 16_384
+"""Of one block, decoded; gRPC's own bound is 16 KiB."""
+NO_TABLE: Final = b"\x20"
+"""Before a connection's first block: we keep no table, so none has to be kept for us."""
+_POST: Final = b"\x83"
+_HTTP: Final = b"\x86"
+_HTTPS: Final = b"\x87"
+_PATH, _AUTHORITY = b"\x04", b"\x01"
+_NEW_NAME: Final = b"\x00"
+_ONE_BYTE: Final = 127
+_INDEXED: Final = 0x80
+_LONG_INDEX: Final = 0xFF
+_MAX_TIMEOUT: Final = 99_999_999
+USER_AGENT: Final = b"grpc-python-reservation-api/1"
+
+Header = tuple[str, str]
+
+
+def request_head(path: str, authority: str, *, is_tls: bool) -> bytes:
+    """Return the headers that all calls of a method have in common."""
+    return b"".join(
+        [
+            _POST,
+            _HTTPS if is_tls else _HTTP,
+            _PATH + _text(path.encode("ascii")),
+            _AUTHORITY + _text(authority.encode("ascii")),
+            field(b"te", b"trailers"),
+            field(b"content-type", b"application/grpc"),
+            field(b"user-agent", USER_AGENT),
+        ]
+    )
+
+
+def timeout_field(seconds: float) -> bytes:
+    """Say how long the caller waits: in milliseconds, rounded up, or in seconds if that is too long."""
+    milliseconds = math.ceil(seconds * 1000)
+    if milliseconds > _MAX_TIMEOUT:
+        return field(b"grpc-timeout", b"%dS" % min(math.ceil(seconds), _MAX_TIMEOUT))
+    return field(b"grpc-timeout", b"%dm" % milliseconds)
+
+
+def metadata_fields(metadata: Iterable[tuple[str, str]]) -> bytes:
+    """Return a call's own headers."""
+    return b"".join(field(name.encode("ascii"), value.encode("ascii")) for name, value in metadata)
+
+
+def field(name: bytes, value: bytes) -> bytes:
+    """Return a header that is not to be remembered."""
+    return _NEW_NAME + _text(name) + _text(value)
+
+
+def _text(text: bytes) -> bytes:
+    length = len(text)
+    if length < _ONE_BYTE:
+        return bytes((length,)) + text
+    head, length = bytearray((_ONE_BYTE,)), length - _ONE_BYTE
+    while length >= _INDEXED:
+        head.append(length & _ONE_BYTE | _INDEXED)
+        length >>= 7
+    head.append(length)
+    return bytes(head) + text
+
+
+class HeaderReader:
+    """Decodes the blocks of one connection, in order: each may refer to those before."""
+
+    __slots__ = ("_decoder", "_known")
+
+    def __init__(self) -> None:
+        self._decoder = hpack.Decoder(max_header_list_size=MAX_HEADER_BYTES)
+        # A server says the same again and again, in one byte a header. What such a block means changes only
+        # when another one adds to the table.
+        self._known: dict[bytes, Sequence[Header]] = {}
+
+    def read(self, block: bytes) -> Sequence[Header]:
+        """Return a block's headers; raises ProtocolError."""
+        known = self._known.get(block)
+        if known is not None:
+            return known
+        try:
+            headers = [(str(name), str(value)) for name, value in self._decoder.decode(block)]
+        except (hpack.HPACKError, UnicodeDecodeError) as error:
+            raise ProtocolError(f"headers that can not be read: {error!r}") from error
+        if all(_INDEXED <= byte < _LONG_INDEX for byte in block):
+            self._known[block] = headers
+        else:
+            self._known.clear()
+        return headers
