@@ -36,7 +36,7 @@ FOREIGN: Final[Mapping[str, frozenset[str]]] = {
 """Layers that take hardly anything from outside the standard library; the others may."""
 WIRES: Final = frozenset({"aws_wire", "grpc_wire"})
 """How every AWS service is called: the one folder that other adapters may build upon."""
-PURE: Final = frozenset({"collections", "dataclasses", "datetime", "enum", "typing"})
+PURE: Final = frozenset({"collections", "dataclasses", "datetime", "enum", "functools", "typing"})
 """All that the domain takes from the standard library: nothing in it reads, waits or draws lots."""
 ADAPTERS_SEEN_FROM_ENTRYPOINTS: Final[Mapping[tuple[str, str], str]] = {
     ("entrypoints.cli.events", "adapters.sqlite.event_log"): "prints the log that only this runtime has",

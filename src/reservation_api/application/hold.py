@@ -1,7 +1,7 @@
 """Hold seats: one call to the inventory, one write to the store."""
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from reservation_api.application.abandon import Abandon
@@ -102,7 +102,7 @@ class Hold:
             return answer
         # Holds are found by when they began: none ends sooner than `hold_seconds` after its `created_at`.
         began_at = min(now, hold_expires_at - timedelta(seconds=self._policy.hold_seconds))
-        reservation = replace(held(hold, reply.seats, now, hold_expires_at), created_at=began_at)
+        reservation = held(hold, reply.seats, now, hold_expires_at, began_at)
         return await self._commit(reservation, hold, command)
 
     async def _reserve(self, hold: NewHold, wanted: SeatsWanted, command: Command, now: datetime) -> SeatHold:

@@ -188,30 +188,46 @@ class NewHold:
     reservation_token: str | None = None
 
 
-def held(hold: NewHold, seats: tuple[Seat, ...], now: datetime, hold_expires_at: datetime) -> Reservation:
-    """Begin a reservation; its price is that of the seats now (invariant 2)."""
-    return _begin(hold, Status.HOLD, seats, now, hold_expires_at)
-
-
-def abandoned(hold: NewHold, now: datetime) -> Reservation:
-    """Occupy an id for good, so that no twin request can commit it any more."""
-    return _begin(hold, Status.ABANDONED, (), now, now)
-
-
-def _begin(
-    hold: NewHold, status: Status, seats: tuple[Seat, ...], now: datetime, hold_expires_at: datetime
+def held(
+    hold: NewHold,
+    seats: tuple[Seat, ...],
+    now: datetime,
+    hold_expires_at: datetime,
+    began_at: datetime | None = None,
 ) -> Reservation:
+    """Begin a reservation; its price is that of the seats now (invariant 2).
+
+    A retried hold began when the inventory first kept its seats, which is before now.
+    """
     return Reservation(
         reservation_id=hold.reservation_id,
         event_id=hold.event_id,
         user_id=hold.user_id,
-        status=status,
+        status=Status.HOLD,
         seats=seats,
-        total_amount=total_price(seats) if seats else NOTHING,
+        total_amount=total_price(seats),
         hold_expires_at=hold_expires_at,
+        record_key=hold.record_key,
+        created_at=began_at or now,
+        updated_at=now,
+        version=1,
+        reservation_token=hold.reservation_token,
+    )
+
+
+def abandoned(hold: NewHold, now: datetime) -> Reservation:
+    """Occupy an id for good, so that no twin request can commit it any more."""
+    return Reservation(
+        reservation_id=hold.reservation_id,
+        event_id=hold.event_id,
+        user_id=hold.user_id,
+        status=Status.ABANDONED,
+        seats=(),
+        total_amount=NOTHING,
+        hold_expires_at=now,
         record_key=hold.record_key,
         created_at=now,
         updated_at=now,
-        version=1 if status is Status.HOLD else 0,
+        version=0,
         reservation_token=hold.reservation_token,
     )

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import NewType
 
 ReservationId = NewType("ReservationId", str)
@@ -53,8 +54,12 @@ def total_price(seats: tuple[Seat, ...]) -> Money:
     return total
 
 
+@lru_cache(maxsize=4096)
 def to_iso(instant: datetime) -> str:
-    """Write an aware UTC instant as `YYYY-MM-DDTHH:MM:SS.mmmZ`: fixed width, so text order is time order."""
+    """Write an aware UTC instant as `YYYY-MM-DDTHH:MM:SS.mmmZ`: fixed width, so text order is time order.
+
+    Each of a request's few instants is written several times: into rows, events and answers.
+    """
     return instant.isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
@@ -68,4 +73,7 @@ def from_iso(text: str) -> datetime:
 
 def whole_milliseconds(instant: datetime) -> datetime:
     """Cut an instant to the precision that is stored, so that what is compared is what was written."""
-    return instant.astimezone(UTC).replace(microsecond=instant.microsecond // 1000 * 1000)
+    if instant.tzinfo is not UTC:
+        instant = instant.astimezone(UTC)
+    beyond = instant.microsecond % 1000
+    return instant.replace(microsecond=instant.microsecond - beyond) if beyond else instant

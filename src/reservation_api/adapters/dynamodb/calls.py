@@ -5,7 +5,7 @@ came: a transaction carries a token, and reads and deletes by key need none.
 """
 
 import asyncio
-import secrets
+import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
@@ -76,7 +76,7 @@ class DynamoDb:
         while True:
             # A cancelled try has an outcome; the next one is another request, with another token. Were a try
             # carried out late after all, this one would be refused by what it wrote, which callers take well.
-            request = {"TransactItems": items, "ClientRequestToken": secrets.token_hex(16)}
+            request = {"TransactItems": items, "ClientRequestToken": _new_token()}
             try:
                 await self._caller.call("TransactWriteItems", request, repeatable=True)
             except AwsCallError as error:
@@ -166,3 +166,8 @@ def _reasons_of(error: AwsCallError) -> Reasons:
 
 def _codes(reasons: Reasons) -> str:
     return ", ".join(sorted({reason["Code"] for reason in reasons} - {"None"}))
+
+
+def _new_token() -> str:
+    """Return a name for one transaction; it need not be a secret, and asking the kernel costs more."""
+    return f"{random.getrandbits(128):032x}"

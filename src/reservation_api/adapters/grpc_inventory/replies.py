@@ -161,8 +161,8 @@ def _money(money: types.Money) -> Money:
 
 def _expiry(timestamp: Timestamp) -> datetime:
     try:
-        instant = timestamp.ToDatetime(UTC)
-    except (ValueError, OverflowError) as error:
+        instant = datetime.fromtimestamp(timestamp.seconds, UTC).replace(microsecond=timestamp.nanos // 1000)
+    except (ValueError, OverflowError, OSError) as error:
         raise InventoryUnavailableError("the inventory's answer can not be believed: no instant") from error
     _believe(instant.year in YEARS, "an expiry out of bounds")
     return whole_milliseconds(instant)
