@@ -25,8 +25,10 @@ MAX_WAITING_ROWS = 10_000
 CLAIM_SECONDS = 30
 """A worker that dies gives its rows back after so long; no delivery takes longer."""
 BACKOFF_CAP_SECONDS = 60.0
-GATHER_SECONDS = 0.01
-"""The fast path waits so long for company: ten events in one call cost the bus little more than one."""
+GATHER_SECONDS = 0.05
+"""Events wait so long for company: ten in one call cost the bus, and us, little more than one."""
+CALL_GATHER_SECONDS = 0.01
+"""Calls of the inventory do not: nobody gets a cancelled hold's seats before."""
 MAX_ERROR_LENGTH = 500
 
 _log = logging.getLogger(__name__)
@@ -66,8 +68,8 @@ class FastRelay:
     """
 
     def __init__(self, outbox: Outbox, deliver: Carry) -> None:
-        self._events = _Lane(outbox, deliver)
-        self._calls = _Lane(outbox, deliver)
+        self._events = _Lane(outbox, deliver, GATHER_SECONDS)
+        self._calls = _Lane(outbox, deliver, CALL_GATHER_SECONDS)
 
     @property
     def left_to_slow_path(self) -> int:
@@ -94,9 +96,10 @@ class FastRelay:
 class _Lane:
     """Rows that wait for each other only."""
 
-    def __init__(self, outbox: Outbox, deliver: Carry) -> None:
+    def __init__(self, outbox: Outbox, deliver: Carry, gather_seconds: float) -> None:
         self._outbox = outbox
         self._deliver = deliver
+        self._gather_seconds = gather_seconds
         self._waiting: deque[OutboxEntry] = deque()
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
@@ -117,7 +120,7 @@ class _Lane:
         self._wake.set()  # what a run that was cut off has left behind
         while True:
             await self._wake.wait()
-            await asyncio.sleep(GATHER_SECONDS)
+            await asyncio.sleep(self._gather_seconds)
             self._wake.clear()
             while self._waiting:
                 await self._run_batch()

@@ -10,13 +10,15 @@ import os
 import select
 import threading
 from collections import deque
-from time import monotonic
+from time import monotonic, sleep
 from typing import IO, Any, Final
 
 MAX_WAITING_BYTES: Final = 8 * 1024 * 1024
 """A second or two of all that a process has to say, and no more memory than that when nobody reads."""
 GATHER_SECONDS: Final = 0.02
 """Lines wait so long for company: a thread that woke for each would cost more than the line."""
+PATIENT_TURNS: Final = 50
+"""After so many turns without a line the thread sleeps until there is one: to be woken costs who writes."""
 LOOK_SECONDS: Final = 0.005
 LAST_STANDARD_DESCRIPTOR: Final = 2
 CHUNK_BYTES: Final = select.PIPE_BUF
@@ -50,7 +52,7 @@ class LineSink:
         self._bytes_taken = self._bytes_settled = 0
         self._refused = self._lost = 0
         self._is_torn = False
-        self._wake, self._hurry = threading.Event(), threading.Event()
+        self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lines", daemon=True)
         self._thread.start()
 
@@ -78,23 +80,29 @@ class LineSink:
     def flush(self, seconds: float) -> None:
         """Return when all is written that was taken so far, or when the time is over."""
         goal, ends_at = self._bytes_taken, monotonic() + seconds
-        self._hurry.set()
         self._wake.set()
         while self._bytes_settled < goal and monotonic() < ends_at:
             self._thread.join(LOOK_SECONDS)
-        self._hurry.clear()
 
     def _run(self) -> None:
         while True:
             self._wake.wait()
-            self._hurry.wait(GATHER_SECONDS)
-            self._wake.clear()  # before looking: who comes later wakes us again
-            while self._waiting:
-                lines = self._next_lines()
-                chunk = b"".join(lines)
-                if not self._is_written(chunk):
-                    self._lost += len(lines)
-                self._bytes_settled += len(chunk)
+            turns_without = 0
+            while turns_without < PATIENT_TURNS:
+                sleep(GATHER_SECONDS)
+                turns_without = 0 if self._waiting else turns_without + 1
+                self._write_what_waits()
+            self._wake.clear()
+            if self._waiting:  # it came when we were thought to be awake
+                self._wake.set()
+
+    def _write_what_waits(self) -> None:
+        while self._waiting:
+            lines = self._next_lines()
+            chunk = b"".join(lines)
+            if not self._is_written(chunk):
+                self._lost += len(lines)
+            self._bytes_settled += len(chunk)
 
     def _next_lines(self) -> list[bytes]:
         lines = [self._waiting.popleft()]
