@@ -4,7 +4,10 @@ import asyncio
 
 import grpc
 import grpc.aio
+import hpack
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.support.http2_peer import (
     DONE,
     OK,
@@ -20,7 +23,7 @@ from tests.support.http2_peer import (
 
 from reservation_api.adapters.grpc_wire import frames
 from reservation_api.adapters.grpc_wire.frames import settings_frame
-from reservation_api.adapters.grpc_wire.headers import HeaderReader
+from reservation_api.adapters.grpc_wire.headers import MAX_KNOWN, HeaderReader
 
 
 async def test_a_call_says_what_grpc_says() -> None:
@@ -325,13 +328,23 @@ async def test_a_reply_in_too_many_parts_to_keep_is_refused() -> None:
         assert await ask(channel, b"again") == b"again"
 
 
-def test_a_block_that_is_known_means_what_the_table_says_now() -> None:
-    from hpack import Encoder  # noqa: PLC0415 (the peer's side)
-
-    encoder, reader = Encoder(), HeaderReader()
-    for value in ("a", "a", "a", "b", "b", "a", "b", "c" * 5000, "a", "a"):
+@given(
+    values=st.lists(st.sampled_from(["a", "b", "c" * 4000, "d" * 4100, "e" * 1990]), max_size=30),
+    literal=st.booleans(),
+)
+def test_a_block_that_is_known_means_what_the_table_says_now(values: list[str], *, literal: bool) -> None:
+    encoder, reader = hpack.Encoder(), HeaderReader()
+    for value in values:
         headers = [(":status", "200"), ("x", value)]
-        assert list(reader.read(encoder.encode(headers))) == headers
+        sent = [hpack.NeverIndexedHeaderTuple(*each) for each in headers] if literal else headers
+        assert list(reader.read(encoder.encode(sent))) == headers
+
+
+def test_what_is_remembered_of_a_peer_has_an_end() -> None:
+    encoder, reader = hpack.Encoder(), HeaderReader()
+    for n in range(5 * MAX_KNOWN):
+        reader.read(encoder.encode([hpack.NeverIndexedHeaderTuple("grpc-message", str(n))]))
+    assert len(reader._known) <= MAX_KNOWN
 
 
 def test_settings_are_written_as_they_are_read() -> None:

@@ -10,6 +10,8 @@ from reservation_api.adapters.grpc_wire.frames import ProtocolError
 
 MAX_HEADER_BYTES: Final = 16_384
 """Of one block, decoded; gRPC's own bound is 16 KiB."""
+MAX_KNOWN: Final = 64
+"""Blocks that are remembered: replies have two, refusals a few more."""
 NO_TABLE: Final = b"\x20"
 """Before a connection's first block: we keep no table, so none has to be kept for us."""
 _POST: Final = b"\x83"
@@ -19,7 +21,6 @@ _PATH, _AUTHORITY = b"\x04", b"\x01"
 _NEW_NAME: Final = b"\x00"
 _ONE_BYTE: Final = 127
 _INDEXED: Final = 0x80
-_LONG_INDEX: Final = 0xFF
 _MAX_TIMEOUT: Final = 99_999_999
 USER_AGENT: Final = b"grpc-python-reservation-api/1"
 
@@ -74,12 +75,13 @@ def _text(text: bytes) -> bytes:
 class HeaderReader:
     """Decodes the blocks of one connection, in order: each may refer to those before."""
 
-    __slots__ = ("_decoder", "_known")
+    __slots__ = ("_decoder", "_known", "_table")
 
     def __init__(self) -> None:
         self._decoder = hpack.Decoder(max_header_list_size=MAX_HEADER_BYTES)
-        # A server says the same again and again, in one byte a header. What such a block means changes only
-        # when another one adds to the table.
+        self._table = self._decoder.header_table.dynamic_entries
+        # A server says the same again and again. What a block means changes only with the table that blocks
+        # add to and refer to, and only those that leave it alone are kept.
         self._known: dict[bytes, Sequence[Header]] = {}
 
     def read(self, block: bytes) -> Sequence[Header]:
@@ -87,12 +89,15 @@ class HeaderReader:
         known = self._known.get(block)
         if known is not None:
             return known
+        length, newest = len(self._table), self._table[0] if self._table else None
         try:
             headers = [(str(name), str(value)) for name, value in self._decoder.decode(block)]
         except (hpack.HPACKError, UnicodeDecodeError) as error:
             raise ProtocolError(f"headers that can not be read: {error!r}") from error
-        if all(_INDEXED <= byte < _LONG_INDEX for byte in block):
-            self._known[block] = headers
-        else:
+        # What is added comes first, and what goes leaves the table shorter.
+        is_same = length == len(self._table) and (not length or self._table[0] is newest)
+        if not is_same or len(self._known) >= MAX_KNOWN:
             self._known.clear()
+        else:
+            self._known[block] = headers
         return headers
