@@ -5,7 +5,7 @@ RUN := .venv/bin/
 export UV_PYTHON_DOWNLOADS = never
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast test-infra lint-infra check format documents protos lambda-package bench clean
+.PHONY: help run test test-fast test-infra test-mutants lint-infra check format documents protos lambda-package bench clean
 
 help: ## Print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,7 +26,7 @@ $(UV):
 run: .venv/.synced ## Start the whole service on this machine, with a demo event and a token
 	$(RUN)reservation-api dev
 
-# The mutants test the tests of infra/terraform, and change with them alone: `make test-infra` runs them.
+# The mutants test the tests of infra/terraform, and change with them alone: `make test-mutants` runs them.
 test: .venv/.synced .tools/lint/.synced ## Everything CI checks: style, types, architecture, all tests but the mutants
 	$(MAKE) check
 	$(MAKE) lint-infra
@@ -35,8 +35,11 @@ test: .venv/.synced .tools/lint/.synced ## Everything CI checks: style, types, a
 test-fast: .venv/.synced ## Unit, contract and architecture tests only
 	$(RUN)pytest tests/unit tests/contract tests/architecture
 
-test-infra: .venv/.synced .tools/lint/.synced ## Infrastructure only: apply Terraform to stand-ins for AWS, mutants
-	$(RUN)pytest tests/infra
+test-infra: .venv/.synced .tools/lint/.synced ## Infrastructure only: apply Terraform to stand-ins for AWS
+	$(RUN)pytest tests/infra --ignore tests/infra/test_mutants.py
+
+test-mutants: .venv/.synced .tools/lint/.synced ## Whether each of ninety mistakes in the infrastructure turns its check red
+	$(RUN)pytest tests/infra/test_mutants.py
 
 lint-infra: .tools/lint/.synced ## What checkov says of Terraform, Kubernetes and the Dockerfile: half a minute
 	.tools/lint/bin/checkov --config-file infra/lint/checkov.yaml
