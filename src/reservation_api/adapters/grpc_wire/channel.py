@@ -105,12 +105,11 @@ class Channel:
         connection = self._pick() or await self._wait_for_room(seconds)
         fields = metadata_fields(metadata)
         try:
-            seconds = ends_at - monotonic()
+            seconds = _left(ends_at)
             return await connection.call(head + timeout_field(seconds) + fields, message, seconds)
         except UntouchedError:
-            seconds = ends_at - monotonic()
-            connection = self._pick() or await self._wait_for_room(seconds)
-        seconds = ends_at - monotonic()
+            connection = self._pick() or await self._wait_for_room(_left(ends_at))
+        seconds = _left(ends_at)
         return await connection.call(head + timeout_field(seconds) + fields, message, seconds)
 
     async def close(self, seconds: float | None) -> None:
@@ -137,21 +136,26 @@ class Channel:
             self._keeper = asyncio.create_task(self._keep())
         try:
             async with asyncio.timeout(seconds):
-                while True:
-                    connection = self._pick()
-                    if connection is not None:
-                        return connection
-                    await asyncio.sleep(0)  # who asks again and again must let us connect meanwhile
+                await asyncio.sleep(0)  # who asks again and again must let us connect meanwhile
+                while (connection := self._pick()) is None:  # and nothing comes between this and the wait
                     self._refuse_if_hopeless()
-                    room = asyncio.get_running_loop().create_future()
-                    self._waiting.append(room)
-                    try:
-                        await room
-                    finally:
-                        with suppress(ValueError):
-                            self._waiting.remove(room)
+                    await self._be_told()
+                return connection
         except TimeoutError:
             raise failed(grpc.StatusCode.DEADLINE_EXCEEDED, "no connection in time") from None
+
+    async def _be_told(self) -> None:
+        room = asyncio.get_running_loop().create_future()
+        self._waiting.append(room)
+        try:
+            await room
+        except asyncio.CancelledError:
+            if room.cancelled():
+                with suppress(ValueError):
+                    self._waiting.remove(room)
+            else:
+                self._wake(1)  # it was told of room that it does not take: another may
+            raise
 
     def _refuse_if_hopeless(self) -> None:
         if self._is_closed:
@@ -164,40 +168,54 @@ class Channel:
         if faults and None not in faults:
             raise failed(grpc.StatusCode.UNAVAILABLE, f"can not connect: {faults[0]}")
 
-    def _wake_one(self) -> None:
-        while self._waiting:
+    def _wake(self, calls: int) -> None:
+        while calls > 0 and self._waiting:
             room = self._waiting.popleft()
             if not room.done():
                 room.set_result(None)
-                return
+                calls -= 1
 
     def _wake_all(self) -> None:
-        for _ in range(len(self._waiting)):
-            self._wake_one()
+        self._wake(len(self._waiting))
 
     async def _keep(self) -> None:
         """Look addresses up, now and whenever a connection fails or grows old; never ends of itself."""
         while True:
             self._stale.clear()
-            try:
-                found = await self._resolver(self._endpoint.host, self._endpoint.port)
-            except OSError as error:
-                self._unresolved = f"{self._endpoint.host} can not be looked up: {error}"
+            found = await self._look_up()
+            if found:
+                self._take_up(found[:MAX_ADDRESSES])
+                await asyncio.sleep(RESOLVE_PAUSE_SECONDS)
+                await self._stale.wait()
+            else:
                 self._wake_all()
                 await asyncio.sleep(LAST_PAUSE_SECONDS)
-                continue
-            self._unresolved = None
-            self._take_up(found[:MAX_ADDRESSES])
-            await asyncio.sleep(RESOLVE_PAUSE_SECONDS)
-            await self._stale.wait()
+
+    async def _look_up(self) -> Sequence[Address]:
+        """Return the peer's addresses; if there are none, those from before stay."""
+        host = self._endpoint.host
+        try:
+            found = await self._resolver(host, self._endpoint.port)
+        except OSError as error:
+            self._unresolved = f"{host} can not be looked up: {error}"
+            return ()
+        self._unresolved = None if found else f"{host} has no address"
+        return found
 
     def _take_up(self, addresses: Sequence[Address]) -> None:
         wanted = {(address, n) for address in addresses for n in range(self._lines_per_address)}
         for key in self._lines.keys() - wanted:
             self._lines.pop(key).retire()
         for key in sorted(wanted - self._lines.keys()):
-            self._lines[key] = _Line(self._endpoint, key[0], self._stale.set, self._wake_one, self._wake_all)
+            self._lines[key] = _Line(self._endpoint, key[0], self._stale.set, self._wake, self._wake_all)
         self._turn = deque(self._lines.values())
+
+
+def _left(ends_at: float) -> float:
+    seconds = ends_at - monotonic()
+    if seconds <= 0:
+        raise failed(grpc.StatusCode.DEADLINE_EXCEEDED, "no time is left")
+    return seconds
 
 
 def _check_protocol(transport: asyncio.BaseTransport) -> None:
@@ -213,7 +231,7 @@ class _Line:
         endpoint: Endpoint,
         address: Address,
         stale: Callable[[], None],
-        room: Callable[[], None],
+        room: Callable[[int], None],
         changed: Callable[[], None],
     ) -> None:
         self.connection: Connection | None = None

@@ -60,8 +60,8 @@ class Connection(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         self.ready: asyncio.Future[None] = loop.create_future()
         self.lost: asyncio.Future[None] = loop.create_future()
-        self.on_room: Callable[[], None] | None = None
-        """Called when a stream ends, and when there may be more of them."""
+        self.on_room: Callable[[int], None] | None = None
+        """Called when there is room for so many more calls than before."""
         self._loop = loop
         self._transport: asyncio.Transport | None = None
         self._reader = FrameReader()
@@ -78,6 +78,8 @@ class Connection(asyncio.Protocol):
         """How much may be sent, by all calls together, until the peer has read."""
         self._unread_window = 0
         self._is_leaving = False
+        self._clog: asyncio.TimerHandle | None = None
+        """The peer does not read: calls would only fill our memory."""
         self._probe_seconds = probe_seconds
         self._heard_at = 0.0
         self._probed_at = -PROBE_PAUSE_SECONDS
@@ -85,7 +87,7 @@ class Connection(asyncio.Protocol):
     @property
     def has_room(self) -> bool:
         """Whether one more call can be made on it now."""
-        return self._transport is not None and not self._is_leaving and len(self._streams) < self._max_streams
+        return not self._is_leaving and self._clog is None and len(self._streams) < self._max_streams
 
     @property
     def is_open(self) -> bool:
@@ -96,9 +98,9 @@ class Connection(asyncio.Protocol):
         """Send a message and return the reply's; raises grpc.aio.AioRpcError. There must be room."""
         stream_id, sent_at = self._next_id, self._loop.time()
         self._next_id += 2
+        stream = self._streams[stream_id] = _Stream(self._loop.create_future(), self._stream_window)
         if self._next_id > LAST_STREAM:
             self.leave()
-        stream = self._streams[stream_id] = _Stream(self._loop.create_future(), self._stream_window)
         self._send(stream_id, stream, head, message)
         timer = self._loop.call_later(seconds, self._expire, stream_id, sent_at)
         try:
@@ -111,9 +113,9 @@ class Connection(asyncio.Protocol):
     def leave(self) -> None:
         """Take no more calls; close when those under way have ended."""
         self._is_leaving = True
-        if not self._streams and self._transport is not None:
-            self._transport.write(frames.goaway_frame(frames.NO_ERROR))
-            self._transport.close()
+        if not self._streams:
+            self._write(frames.goaway_frame(frames.NO_ERROR))
+            self._close()
 
     def abort(self, error: Exception) -> None:
         """End what is under way with this error, and close at once; may be repeated."""
@@ -130,7 +132,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Hear that it is gone, from the event loop: nobody knows what became of the calls."""
-        self._transport = None
+        self._transport, self._is_leaving = None, True
         why = failed(grpc.StatusCode.UNAVAILABLE, f"the connection is gone: {exc or 'closed by the peer'}")
         for stream_id in list(self._streams):
             self._fail(stream_id, why)
@@ -139,6 +141,22 @@ class Connection(asyncio.Protocol):
         if not self.lost.done():
             self.lost.set_result(None)
 
+    def eof_received(self) -> None:
+        """Hear that the peer says no more: the event loop closes, and a call made meanwhile would be lost."""
+        self._is_leaving = True
+
+    def pause_writing(self) -> None:
+        """Hear that the peer does not read; it is given some time to."""
+        why = failed(grpc.StatusCode.UNAVAILABLE, "the peer does not read")
+        self._clog = self._loop.call_later(self._probe_seconds, self.abort, why)
+
+    def resume_writing(self) -> None:
+        """Hear that it does."""
+        if self._clog is not None:
+            self._clog.cancel()
+            self._clog = None
+        self._tell_of_room(self._max_streams)
+
     def data_received(self, data: bytes) -> None:
         """Take frames, from the event loop."""
         self._heard_at = self._loop.time()
@@ -146,9 +164,7 @@ class Connection(asyncio.Protocol):
             for one in self._reader.feed(data):
                 self._take(one)
         except ProtocolError as error:
-            if self._transport is not None:
-                self._transport.write(frames.goaway_frame(frames.PROTOCOL_ERROR))
-                self._transport.close()
+            self._write(frames.goaway_frame(frames.PROTOCOL_ERROR))
             self.abort(failed(grpc.StatusCode.UNAVAILABLE, f"the peer does not speak HTTP/2: {error}"))
 
     def _take(self, one: Frame) -> None:
@@ -171,7 +187,7 @@ class Connection(asyncio.Protocol):
         self._fail(one.stream_id, reset(frames.number_of(one.payload)))
 
     def _take_ping(self, one: Frame) -> None:
-        if not one.flags & frames.ACK:
+        if not one.flags & frames.ACK and self._clog is None:
             self._write(frame(frames.PING, frames.ACK, 0, one.payload))
 
     def _take_promise(self, _: Frame) -> None:
@@ -243,20 +259,24 @@ class Connection(asyncio.Protocol):
             self._write(frames.number_frame(frames.RST_STREAM, stream_id, frames.CANCEL))
         if self._is_leaving and not self._streams:
             self.leave()
+        self._tell_of_room(1)
+
+    def _tell_of_room(self, calls: int) -> None:
         if self.on_room is not None:
-            self.on_room()
+            self.on_room(calls)
 
     def _expire(self, stream_id: int, sent_at: float) -> None:
         self._fail(stream_id, failed(grpc.StatusCode.DEADLINE_EXCEEDED, "no reply in time"), tell=True)
         now = self._loop.time()
-        if self._heard_at < sent_at and now - self._probed_at > PROBE_PAUSE_SECONDS:
-            self._probed_at = now
+        # uvloop's time stands still within a turn: what was heard at the instant of sending came before.
+        if self._heard_at <= sent_at and now - self._probed_at > PROBE_PAUSE_SECONDS:
+            self._probed_at, self._heard_at = now, 0.0
             self._write(frame(frames.PING, 0, 0, bytes(8)))
-            self._loop.call_later(self._probe_seconds, self._judge, now)
+            self._loop.call_later(self._probe_seconds, self._judge)
 
-    def _judge(self, probed_at: float) -> None:
+    def _judge(self) -> None:
         """Give up a connection that said nothing since: a balancer has forgotten it, or the peer is gone."""
-        if self._heard_at < probed_at and self._transport is not None:
+        if not self._heard_at and self._transport is not None:
             self.abort(failed(grpc.StatusCode.UNAVAILABLE, "the connection is dead"))
 
     def _send(self, stream_id: int, stream: _Stream, head: bytes, message: bytes) -> None:
@@ -284,14 +304,15 @@ class Connection(asyncio.Protocol):
 
     def _take_growth(self, one: Frame) -> None:
         growth = frames.number_of(one.payload)
-        stream = self._streams.get(one.stream_id) if one.stream_id else None
-        if growth == 0 or (stream or self).window + growth > frames.MAX_WINDOW:
+        whose = self._streams.get(one.stream_id) if one.stream_id else self
+        if whose is None:
+            return  # a call that has ended
+        if growth == 0 or whose.window + growth > frames.MAX_WINDOW:
             raise ProtocolError("a window that can not be")
-        if stream is not None:
-            stream.window += growth
-            self._send_more(one.stream_id, stream)
-        elif not one.stream_id:
-            self.window += growth
+        whose.window += growth
+        if isinstance(whose, _Stream):
+            self._send_more(one.stream_id, whose)
+        else:
             self._send_all()
 
     def _take_settings(self, one: Frame) -> None:
@@ -301,6 +322,8 @@ class Connection(asyncio.Protocol):
         self._max_streams = settings.get(frames.MAX_CONCURRENT_STREAMS, self._max_streams)
         self._max_frame = settings.get(frames.MAX_FRAME_SIZE, self._max_frame)
         window = settings.get(frames.INITIAL_WINDOW_SIZE, self._stream_window)
+        if window > frames.MAX_WINDOW or not frames.DEFAULT_FRAME <= self._max_frame <= frames.MAX_FRAME:
+            raise ProtocolError("settings that can not be")
         growth, self._stream_window = window - self._stream_window, window
         self._write(frame(frames.SETTINGS, frames.ACK, 0, b""))
         for stream in self._streams.values():
@@ -308,8 +331,7 @@ class Connection(asyncio.Protocol):
         self._send_all()
         if not self.ready.done():
             self.ready.set_result(None)
-        if self.on_room is not None:
-            self.on_room()
+        self._tell_of_room(self._max_streams)
 
     def _take_goodbye(self, one: Frame) -> None:
         last_stream_id = frames.last_stream_of(one.payload)
@@ -317,12 +339,18 @@ class Connection(asyncio.Protocol):
         why = UntouchedError(grpc.StatusCode.UNAVAILABLE, details="the peer closes the connection")
         for stream_id in [each for each in self._streams if each > last_stream_id]:
             self._fail(stream_id, why)
-        if self._transport is not None and not self._streams:
-            self._transport.close()
+        if not self._streams:
+            self._close()
 
     def _send_all(self) -> None:
         for stream_id, stream in self._streams.items():
             self._send_more(stream_id, stream)
+
+    def _close(self) -> None:
+        """Close once the peer has what was written, which a dead one never has."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.close()
+            self._loop.call_later(self._probe_seconds, self._transport.abort)
 
     def _write(self, data: bytes) -> None:
         if self._transport is not None:

@@ -34,6 +34,7 @@ PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DEFAULT_WINDOW: Final = 65_535
 DEFAULT_FRAME: Final = 16_384
 """The longest payload, unless the other side allows more; we do not."""
+MAX_FRAME: Final = 2**24 - 1
 MAX_WINDOW: Final = 2**31 - 1
 _HEAD: Final = 9
 _STREAM_MASK: Final = 0x7FFF_FFFF

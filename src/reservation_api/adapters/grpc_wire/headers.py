@@ -21,6 +21,8 @@ _PATH, _AUTHORITY = b"\x04", b"\x01"
 _NEW_NAME: Final = b"\x00"
 _ONE_BYTE: Final = 127
 _INDEXED: Final = 0x80
+_RESIZING, _ADDING = b"\x20", b"\x40"
+"""From the one to the other a block begins that changes the table's size."""
 _MAX_TIMEOUT: Final = 99_999_999
 USER_AGENT: Final = b"grpc-python-reservation-api/1"
 
@@ -91,12 +93,13 @@ class HeaderReader:
             return known
         length, newest = len(self._table), self._table[0] if self._table else None
         try:
-            headers = [(str(name), str(value)) for name, value in self._decoder.decode(block)]
-        except (hpack.HPACKError, UnicodeDecodeError) as error:
+            told = self._decoder.decode(block, raw=True)
+        except hpack.HPACKError as error:
             raise ProtocolError(f"headers that can not be read: {error!r}") from error
+        headers = [(str(name, "latin-1"), str(value, "latin-1")) for name, value in told]
         # What is added comes first, and what goes leaves the table shorter.
         is_same = length == len(self._table) and (not length or self._table[0] is newest)
-        if not is_same or len(self._known) >= MAX_KNOWN:
+        if not is_same or len(self._known) >= MAX_KNOWN or _RESIZING <= block[:1] < _ADDING:
             self._known.clear()
         else:
             self._known[block] = headers

@@ -32,6 +32,8 @@ LINGER_SECONDS: Final = 2.0
 """For a client to read an answer while it still sends: a socket closed on unread bytes would take it back."""
 _BAD_REQUEST: Final = 400
 _HEADERS_TOO_LARGE: Final = 431
+_OLD: Final = "1.0"
+_VERSIONS: Final = frozenset({_OLD, "1.1"})
 
 Api = Callable[[Request], Awaitable[Response]]
 
@@ -76,6 +78,8 @@ class Connection(asyncio.Protocol):
         """Why nothing more is understood: what is answered once all before it is."""
         self._is_deaf = False
         """Nothing that comes is looked at any more."""
+        self._has_ended = False
+        """Nor is anything written: the last answer is on its way."""
         self._takes_no_more = False
         """The client reads too slowly: its answers are already waiting for it."""
 
@@ -108,7 +112,7 @@ class Connection(asyncio.Protocol):
         self._is_deaf = True
         if self._receiving is not None:
             self._receiving.break_off()
-        return self.is_busy
+        return self.is_busy or not (self._has_ended or self._has_no_more)
 
     def pause_writing(self) -> None:
         """Hear that the client does not read."""
@@ -117,7 +121,8 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Hear that it does."""
         self._takes_no_more = False
-        self._next()
+        if not self._has_ended:
+            self._next()
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, from the event loop."""
@@ -194,9 +199,11 @@ class Connection(asyncio.Protocol):
             return
         receiving.is_headed = True
         receiving.method = self._parser.get_method().decode("latin-1")
-        receiving.is_old = self._parser.get_http_version() == "1.0"
-        # The parser would take the body of an upgrade for another protocol's; hosts are RFC 9112 section 3.2.
-        if not receiving.names_one_host or (self._parser.should_upgrade() and receiving.has_body):
+        version = self._parser.get_http_version()
+        receiving.is_old = version == _OLD
+        is_spoken = version in _VERSIONS and receiving.is_plain
+        # The parser would take the body of an upgrade for another protocol's.
+        if not is_spoken or (self._parser.should_upgrade() and receiving.has_body):
             receiving.is_headed = False
             self._give_up(_BAD_REQUEST)
             return
@@ -270,7 +277,7 @@ class Connection(asyncio.Protocol):
 
     def _end(self) -> None:
         """Close, once the client has what was written; `sweep` ends what outlasts its patience."""
-        self._is_deaf = True
+        self._is_deaf = self._has_ended = True
         self._waiting.clear()
         self.quiet_since = monotonic()
         transport = self._transport
@@ -283,8 +290,15 @@ class Connection(asyncio.Protocol):
             transport.write_eof()
 
     def close_if_idle(self) -> None:
-        """Close a connection on which no answer is owed."""
-        if not self.is_busy and self._transport is not None:
+        """Close a connection on which no answer is owed, being read, or being asked for."""
+        is_idle = not self.is_busy and not self._waiting and self._receiving is None and not self._has_ended
+        if is_idle:
+            self.close()
+
+    def close(self) -> None:
+        """Close, once the client has what was written."""
+        self._is_deaf = self._has_ended = True
+        if self._transport is not None:
             self._transport.close()
 
     def sweep(self, now: float, idle_since: float, reading_since: float) -> None:

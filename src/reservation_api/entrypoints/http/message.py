@@ -107,10 +107,16 @@ class Message:
         return self.headers.raw(b"transfer-encoding") is not None or length not in {None, b"0"}
 
     @property
-    def names_one_host(self) -> bool:
-        """Whether it names the host it is meant for, once, as all but HTTP/1.0 must."""
+    def is_plain(self) -> bool:
+        """Whether all on the way read it alike.
+
+        It names the host it is meant for, once, as all but HTTP/1.0 must (RFC 9112 section 3.2), and has no
+        chunks in HTTP/1.0, which a proxy of that age takes for the body's bytes (section 6.1).
+        """
         hosts = len(self.headers.get_all("host"))
-        return hosts == 1 or (hosts == 0 and self.is_old)
+        if self.is_old:
+            return hosts <= 1 and self.headers.raw(b"transfer-encoding") is None
+        return hosts == 1
 
     async def read(self) -> bytes:
         """Return the whole body; see request.Body."""
@@ -118,7 +124,7 @@ class Message:
             # A decimal number below 2**64: the parser refuses any other.
             if int(self.headers.raw(b"content-length") or 0) > MAX_BODY_BYTES:
                 raise _too_large()
-            if (self.headers.raw(b"expect") or b"").lower() == b"100-continue":
+            if (self.headers.raw(b"expect") or b"").lower() == b"100-continue" and not self.is_old:
                 self._go_on()
             self._reader = asyncio.get_running_loop().create_future()
             self._reads_since = monotonic()

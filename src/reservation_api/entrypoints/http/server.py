@@ -49,11 +49,13 @@ class HttpServer:
         self.in_flight = 0
         """How many requests have come in and are not answered."""
         self.is_stopping = False
+        """A connection that is answered from now on is not kept: its client takes another process."""
         self._api = api
         self._host = host
         self._port = port
         self._limits = limits or ServerLimits()
         self._max_connections = _room(self._limits.max_connections)
+        self._takes_none = False
         self._connections: set[Connection] = set()
         self._listening: asyncio.Server | None = None
         self._stopped = asyncio.Event()
@@ -75,16 +77,26 @@ class HttpServer:
         if self._listening is not None:
             await self._stopped.wait()
 
+    def drain(self) -> None:
+        """Keep no connection any longer, but take new ones: some are still sent here.
+
+        A balancer may hold back from new connections only, and send requests into those that it has: into
+        one that is idle, at the moment it is closed.
+        """
+        self.is_stopping = True
+
     async def stop(self) -> None:
         """Accept no more connections, let the requests in flight finish, and close; may be repeated."""
         if self._listening is None or self._stopped.is_set():
             return
-        self.is_stopping = True
+        self.is_stopping = self._takes_none = True
         self._listening.close()
         for connection in list(self._connections):
             connection.close_if_idle()
         await self._wait_until_quiet()
-        if self._sweeper is not None:
+        for connection in list(self._connections):
+            connection.close()
+        if self._sweeper is not None and not self._connections:
             self._sweeper.cancel()
         self._stopped.set()
 
@@ -97,7 +109,7 @@ class HttpServer:
 
     def opened(self, connection: Connection) -> bool:
         """Count a connection in; False if there are too many, or no more are taken."""
-        if self.is_stopping or len(self._connections) >= self._max_connections:
+        if self._takes_none or len(self._connections) >= self._max_connections:
             return False
         self._connections.add(connection)
         return True
@@ -110,12 +122,17 @@ class HttpServer:
         return Connection(self._api, self)
 
     def _sweep(self) -> None:
-        """End what takes too long, now and again and again; a timer for each request would cost more."""
+        """End what takes too long, now and again and again; a timer for each request would cost more.
+
+        After the server's end too, until the last client that does not read is gone.
+        """
         now = monotonic()
         idle_since = now - self._limits.header_read_seconds
         reading_since = now - self._limits.body_read_seconds
         for connection in list(self._connections):
             connection.sweep(now, idle_since, reading_since)
+        if self._stopped.is_set() and not self._connections:
+            return
         shortest = min(SWEEP_SECONDS, self._limits.body_read_seconds, self._limits.header_read_seconds)
         self._sweeper = asyncio.get_running_loop().call_later(shortest, self._sweep)
 

@@ -214,6 +214,7 @@ async def _http(serving: _Serving) -> AsyncIterator[None]:
         yield
     finally:
         service.health.readiness = Readiness.REFUSING_TRAFFIC
+        server.drain()
         shutdown.enter("draining", lambda: server.in_flight)
         await asyncio.wait([watcher], timeout=service.config.process.drain_seconds)
         if watcher.done():
