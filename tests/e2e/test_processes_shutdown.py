@@ -77,7 +77,8 @@ def test_readiness_refuses_while_requests_are_served_until_the_drain_is_over() -
         server.signal(SIGTERM)
         wait_until(lambda: status_of(server.url + READINESS) == 503)
 
-        assert httpx.get(f"{server.url}/v1/reservations", headers=alice).status_code == 200
+        answer = httpx.get(f"{server.url}/v1/reservations", headers=alice)
+        assert (answer.status_code, answer.headers["connection"]) == (200, "close")
         assert status_of(f"{server.url}/actuator/health/liveness") == 200
         assert server.wait() == 0
         assert time.monotonic() - began >= 2
