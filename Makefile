@@ -5,7 +5,7 @@ RUN := .venv/bin/
 export UV_PYTHON_DOWNLOADS = never
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast test-infra test-mutants lint-infra check format documents protos lambda-package bench clean
+.PHONY: help run test test-fast test-code test-infra test-processes test-mutants lint-infra check format documents protos lambda-package bench clean
 
 help: ## Print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,10 +30,17 @@ run: .venv/.synced ## Start the whole service on this machine, with a demo event
 test: .venv/.synced .tools/lint/.synced ## Everything CI checks: style, types, architecture, all tests but the mutants
 	$(MAKE) check
 	$(MAKE) lint-infra
-	$(RUN)pytest --ignore tests/infra/test_mutants.py
+	$(MAKE) -j2 test-code test-infra
+	$(MAKE) test-processes
 
 test-fast: .venv/.synced ## Unit, contract and architecture tests only
 	$(RUN)pytest tests/unit tests/contract tests/architecture
+
+test-code: .venv/.synced ## Unit, contract, architecture and integration tests
+	$(RUN)pytest tests/architecture tests/unit tests/contract tests/integration
+
+test-processes: .venv/.synced ## The service as users meet it: real processes, killed and restarted
+	$(RUN)pytest tests/e2e
 
 test-infra: .venv/.synced .tools/lint/.synced ## Infrastructure only: apply Terraform to stand-ins for AWS
 	$(RUN)pytest tests/infra --ignore tests/infra/test_mutants.py
