@@ -56,6 +56,8 @@ class Bench:
     """Of a core that it may use."""
     guesses: dict[Name, float] = field(default_factory=dict)
     """Requests a second that it should be able to answer."""
+    raised: float = 1.0
+    """How much more it does than was guessed: a price that is asked at little load is high."""
 
     async def warm(self) -> None:
         """Ask once for each subject."""
@@ -77,8 +79,9 @@ class Bench:
         if name not in self.guesses:
             idle = first_guess(self.share, await self._probe(name, PROBE_RATES))
             # Twice, for the price falls with the load.
-            self.guesses[name] = first_guess(self.share, await self._probe(name, (BUSY * idle / self.share,)))
-        return self.guesses[name]
+            price = await self._probe(name, (BUSY * idle / self.share,))
+            self.guesses[name] = first_guess(self.share, price)
+        return self.guesses[name] * self.raised
 
     async def _probe(self, name: Name, rates: Iterable[float]) -> float:
         """Return CPU microseconds an answer, roughly: at the first of the rates that costs enough to tell."""
@@ -102,7 +105,7 @@ class Bench:
 
         goodput = await find_saturation(offer, await self.guess(name))
         best = max(readings, key=lambda one: one.done)
-        self.guesses[name] = goodput
+        self.raised = goodput / self.guesses[name]  # the others cost as many times more or less as before
         return Peak(goodput, best.microseconds, self.share)
 
 

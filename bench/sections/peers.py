@@ -49,8 +49,8 @@ def run(stage: Stage, scale: Scale) -> Peers:
 async def _measure(benches: dict[str, Bench]) -> Peers:
     for bench in benches.values():
         await bench.warm()
-    taken = await rounds(benches, WORKLOADS)
     peaks = {name: await bench.saturate("sale") for name, bench in benches.items()}
+    taken = await rounds(benches, WORKLOADS)
     costs = {service: costs_of(readings) for service, readings in taken.items()}
     return Peers(costs, taken, peaks)
 

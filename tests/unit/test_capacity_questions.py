@@ -74,8 +74,8 @@ def test_cpu_that_can_not_be_is_refused(text: str) -> None:
 def test_a_request_without_a_measurement_says_like_which_it_is_reckoned() -> None:
     cpu = measured_cpu()
     assert cpu.microseconds.keys() == set(PLANNED)
-    assert cpu.microseconds["cancel"] == cpu.microseconds["hold"]
-    assert cpu.sources["cancel"] == "like hold"
+    assert cpu.microseconds["extend"] == cpu.microseconds["hold"]
+    assert cpu.sources["extend"] == "like hold"
 
 
 @pytest.mark.parametrize(
