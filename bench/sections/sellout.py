@@ -34,7 +34,7 @@ QTY = 5
 BUYERS_A_SEAT = 1.5
 """Half as many again as there are seats for."""
 EVENTS_AT_ONCE = 10
-MAX_WAVES = 6
+MAX_WAVES = 30
 """Buyers who are turned away because the service is busy come again in the next."""
 RATE = 1500.0
 """Requests a second: more than can be answered, so that there is always a crowd."""
