@@ -242,4 +242,4 @@ async def test_closing_a_service_closes_its_channels(tmp_path: Path) -> None:
         with pytest.raises(InventoryUnavailableError) as caught:
             await service.inventory.status(EventId("evt_demo"))
         assert isinstance(caught.value.__cause__, grpc.aio.AioRpcError)
-        assert caught.value.__cause__.details() == "the channels are closed"
+        assert caught.value.__cause__.details() == "the connections are closed"

@@ -35,6 +35,7 @@ CODES: Final[Mapping[str, str]] = {
     "IdentityUnavailableError": "identity_unavailable",
     "OverloadedError": "overloaded",
     "HttpRefusedError": "http_refused",
+    "TooManyRequestsError": "rate_limited",
     "UnauthenticatedError": "unauthenticated",
     "ForbiddenError": "forbidden",
     "NoSuchPathError": "not_found",

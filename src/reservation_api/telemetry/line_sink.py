@@ -10,6 +10,7 @@ import os
 import select
 import threading
 from collections import deque
+from io import UnsupportedOperation
 from time import monotonic, sleep
 from typing import IO, Any, Final
 
@@ -26,9 +27,15 @@ CHUNK_BYTES: Final = select.PIPE_BUF
 
 
 def sink_of(stream: IO[Any] | None) -> "LineSink":
-    """Return a sink for stdout or stderr; None, as Python has it, if the process was started without."""
+    """Return a sink for stdout or stderr; None, as Python has it, if the process was started without.
+
+    What is no file, as in programs that call us with streams of their own, gets no lines either.
+    """
     _keep_standard_descriptors()
-    return LineSink(os.open(os.devnull, os.O_WRONLY) if stream is None else stream.fileno())
+    try:
+        return LineSink(os.open(os.devnull, os.O_WRONLY) if stream is None else stream.fileno())
+    except UnsupportedOperation:
+        return LineSink(os.open(os.devnull, os.O_WRONLY))
 
 
 def _keep_standard_descriptors() -> None:

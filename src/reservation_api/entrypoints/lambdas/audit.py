@@ -54,6 +54,8 @@ class AuditLog:
 def _line_of(event: ReceivedEvent, receive_count: int) -> bytes:
     """Return all of an event but its token, and what is known of its delivery."""
     detail = msgspec.to_builtins(event.detail)
+    if detail["traceparent"] is None:
+        del detail["traceparent"]  # as in the event: the trace is not recorded
     return _encode(
         {
             "audit": event.envelope.detail_type,
