@@ -5,7 +5,7 @@ came: a transaction carries a token, and reads and deletes by key need none.
 """
 
 import asyncio
-import random
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
@@ -169,5 +169,5 @@ def _codes(reasons: Reasons) -> str:
 
 
 def _new_token() -> str:
-    """Return a name for one transaction; it need not be a secret, and asking the kernel costs more."""
-    return f"{random.getrandbits(128):032x}"
+    """Return a name that no other transaction has, whatever seeds this process's `random`."""
+    return os.urandom(16).hex()
