@@ -1,6 +1,7 @@
 """Who may import whom (ARCHITECTURE.md draws it), and who alone may touch environment, clock and server."""
 
 import ast
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
@@ -10,7 +11,9 @@ from typing import Final
 import pytest
 
 PACKAGE: Final = "reservation_api"
-SRC: Final = Path(__file__).parents[2] / "src"
+ROOT: Final = Path(__file__).parents[2]
+SRC: Final = ROOT / "src"
+ARCHITECTURE: Final = (ROOT / "ARCHITECTURE.md").read_text()
 
 MAY_IMPORT: Final[Mapping[str, frozenset[str]]] = {
     "__init__": frozenset(),
@@ -292,3 +295,13 @@ FINE: Final = [
 @pytest.mark.parametrize(("check", "module", "source"), FINE)
 def test_what_is_allowed_is_no_violation(check: Check, module: str, source: str) -> None:
     assert check(module, ast.parse(source)) == []
+
+
+def test_architecture_md_tells_these_rules() -> None:
+    rows = re.findall(
+        r"^\| `(?:src/reservation_api/|…/)(\w+)` \|.*\| ([^|]+) \|$", ARCHITECTURE, re.MULTILINE
+    )
+    told = {
+        layer: set(re.findall(r"\w+", text.partition(";")[0])) & MAY_IMPORT.keys() for layer, text in rows
+    }
+    assert told == {layer: rule - {layer} for layer, rule in MAY_IMPORT.items() if not layer.startswith("__")}

@@ -184,14 +184,17 @@ def test_the_newest_events_are_printed_up_to_the_limit(cli: Cli) -> None:
     assert len(cli.run("events", "tail", "--limit", "1000").stdout.splitlines()) == 12
 
 
-def test_rows_that_wait_for_a_person_are_listed(cli: Cli) -> None:
-    add_rows(cli, failed(1), event_entry(reservation(2), "trace"))
+def test_rows_that_are_not_delivered_are_listed_and_those_first_that_wait_for_a_person(cli: Cli) -> None:
+    add_rows(cli, event_entry(reservation(1), "trace"), failed(2))
 
-    head, row = cli.run("outbox", "list").stdout.splitlines()
-    assert head.split() == ["outbox_id", "type", "attempts", "created_at", "last_error"]
-    assert row.startswith("rsv_1.1")
+    head, row, waiting = cli.run("outbox", "list").stdout.splitlines()
+    assert head.split() == ["outbox_id", "status", "type", "attempts", "created_at", "last_error"]
+    assert row.split()[:2] == ["rsv_2.1", "FAILED"]
     assert row.endswith("the bus says no")
-    assert "rsv_2.1" in cli.run("outbox", "list", "--status", "PENDING").stdout
+    assert waiting.split()[:2] == ["rsv_1.1", "PENDING"]
+    for status, expected in (("FAILED", row), ("PENDING", waiting)):
+        _, only = cli.run("outbox", "list", "--status", status).stdout.splitlines()
+        assert only.split() == expected.split()
 
 
 def test_rows_are_listed_as_json_with_their_payload(cli: Cli) -> None:

@@ -289,6 +289,17 @@ def test_profile_prod_believes_payments_only_when_asked_by_name() -> None:
     assert not load({"SPRING_PROFILES_ACTIVE": "local"}).is_prod
 
 
+def test_profile_prod_notes_tokens_that_are_good_though_nobody_said_so() -> None:
+    trusting = {"APP_PAYMENT_VERIFIER": "trusting"}
+    prod, issuer = {**trusting, "SPRING_PROFILES_ACTIVE": "prod"}, {"JWT_ISSUER_URI": "https://auth.example"}
+    audience = {"APP_JWT_AUDIENCE": "reservation-api"}
+    (note,) = load({**prod, **audience}).notes
+    assert note == "JWT_ISSUER_URI is not set: whoever reads issuer-key.pem can make tokens for anybody"
+    (note,) = load({**prod, **issuer}).notes
+    assert note == "APP_JWT_AUDIENCE is not set: every token of the issuer is good, whatever it was made for"
+    assert load({**prod, **issuer, **audience}).notes == load({**trusting, **issuer}).notes == ()
+
+
 @pytest.mark.parametrize("profile", ["PROD", "production", "prd", "blue,Prod"])
 def test_what_is_nearly_prod_is_a_fault(profile: str) -> None:
     (fault,) = faults_of(SPRING_PROFILES_ACTIVE=profile)

@@ -16,7 +16,11 @@ from reservation_api.config.tree import ConfigError, GrpcTlsConfig
 CERTIFICATE, KEY, CLIENT_CA = (f"APP_GRPC_TLS_{name}_FILE" for name in ("CERTIFICATE", "KEY", "CLIENT_CA"))
 SERVER = {"GRPC_PORT": "9090", CERTIFICATE: "/tls/chain.pem", KEY: "/tls/key.pem"}
 PEERS = ("INVENTORY", "PAYMENT")
-PROD = {"SPRING_PROFILES_ACTIVE": "prod"}
+PROD = {
+    "SPRING_PROFILES_ACTIVE": "prod",
+    "JWT_ISSUER_URI": "https://auth.example",
+    "APP_JWT_AUDIENCE": "reservation-api",
+}
 
 
 def faults_of(**environ: str) -> list[str]:

@@ -62,6 +62,12 @@ async def test_a_bad_token_is_refused_even_where_none_is_needed(trust: Trust, va
         await identify(trust, (("authorization", value),), {})
 
 
+@pytest.mark.parametrize("trust", [NOBODY, EVERYBODY])
+async def test_of_two_tokens_neither_is_believed(trust: Trust) -> None:
+    with pytest.raises(UnauthenticatedError):
+        await identify(trust, (*USER, ("authorization", "Bearer user-2")), {})
+
+
 async def test_while_the_issuer_is_out_nobody_is_let_in_by_a_token() -> None:
     with pytest.raises(IdentityUnavailableError):
         await Doorkeeper(IssuerIsOut(), EVERYBODY).identify(MetadataHeaders(USER), {})

@@ -67,6 +67,13 @@ async def test_every_other_route_refuses_strangers(
     assert answer.headers["www-authenticate"] == challenge
 
 
+@pytest.mark.parametrize("tokens", [("user-1", "user-2"), ("user-1", "user-1"), ("forged", "user-1")])
+async def test_of_two_tokens_neither_is_believed(client: Client, tokens: tuple[str, str]) -> None:
+    headers = MemoryHeaders([("authorization", f"Bearer {token}") for token in tokens])
+    response = await client.api(Request("GET", "/v1/orders/ord_1", "", headers, MemoryBody(b"")))
+    assert response.status == 401
+
+
 @pytest.mark.parametrize("operation", PUBLIC, ids=lambda operation: operation.operation_id)
 async def test_public_routes_need_no_token_and_mind_no_bad_one(client: Client, operation: Operation) -> None:
     template = operation.template

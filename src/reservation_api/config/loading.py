@@ -111,6 +111,16 @@ def _identity_faults(values: Values) -> Iterator[str]:
         )
 
 
+def _identity_notes(values: Values) -> Iterator[str]:
+    """Say whose tokens are good, where that may be more than was meant."""
+    if PROD not in values.get("SPRING_PROFILES_ACTIVE"):
+        return
+    if not values.has("JWT_ISSUER_URI"):
+        yield f"JWT_ISSUER_URI is not set: whoever reads {ISSUER_KEY_FILE} can make tokens for anybody"
+    elif not values.has("APP_JWT_AUDIENCE"):
+        yield "APP_JWT_AUDIENCE is not set: every token of the issuer is good, whatever it was made for"
+
+
 def _may_be_asked(issuer: str) -> bool:
     parts = split_url(issuer)
     if parts is None or "@" in parts.netloc:
@@ -199,5 +209,6 @@ def _identity_source(values: Values) -> IdentitySource:
 def _notes(values: Values) -> Iterator[str]:
     if values.has("JVM_OPTS"):
         yield "JVM_OPTS is ignored: there is no JVM"
+    yield from _identity_notes(values)
     yield from peer_notes(values)
     yield from telemetry_notes(values)

@@ -12,7 +12,7 @@ from reservation_api.entrypoints.cli.session import with_service
 from reservation_api.ports.outbox import OutboxEntry, OutboxStatus
 
 RETRY_BATCH_SIZE = 1000
-_COLUMNS = ("outbox_id", "type", "attempts", "created_at", "last_error")
+_COLUMNS = ("outbox_id", "status", "type", "attempts", "created_at", "last_error")
 
 
 @click.group()
@@ -24,14 +24,16 @@ def outbox() -> None:
 @click.option(
     "--status",
     type=click.Choice([status.value for status in OutboxStatus]),
-    default=OutboxStatus.FAILED.value,
-    show_default=True,
+    help="Those alone; all if not given, FAILED ones first.",
 )
-@click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True)
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="Of each status."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, payload included.")
-def list_(status: str, limit: int, *, as_json: bool) -> None:
-    """List rows, oldest first."""
-    entries = with_service(lambda service: service.outbox.list(OutboxStatus(status), limit))
+def list_(status: str | None, limit: int, *, as_json: bool) -> None:
+    """List what is not delivered, oldest first."""
+    statuses = [OutboxStatus.FAILED, OutboxStatus.PENDING] if status is None else [OutboxStatus(status)]
+    entries = with_service(lambda service: _listed(service, statuses, limit))
     for line in map(_json_line, entries) if as_json else _table(entries):
         click.echo(line)
 
@@ -49,6 +51,10 @@ def retry(outbox_id: str | None, *, every: bool) -> None:
     if not with_service(lambda service: _retry_one(service, OutboxId(outbox_id))):
         raise click.ClickException(f"there is no FAILED row {outbox_id}")
     click.echo(f"{outbox_id} will be tried again")
+
+
+async def _listed(service: Service, statuses: Sequence[OutboxStatus], limit: int) -> list[OutboxEntry]:
+    return [entry for status in statuses for entry in await service.outbox.list(status, limit)]
 
 
 async def _retry_one(service: Service, outbox_id: OutboxId) -> bool:
@@ -86,4 +92,5 @@ def _table(entries: Sequence[OutboxEntry]) -> list[str]:
 
 def _cells(entry: OutboxEntry) -> tuple[str, ...]:
     error = " ".join((entry.last_error or "").split())
-    return entry.outbox_id, entry.type.value, str(entry.attempts), to_iso(entry.created_at), error
+    created_at = to_iso(entry.created_at)
+    return entry.outbox_id, entry.status.value, entry.type.value, str(entry.attempts), created_at, error

@@ -59,10 +59,13 @@ def require_scope(caller: Caller, scope: str) -> None:
 
 
 def _bearer_token(headers: Headers) -> str:
-    header = headers.get("authorization")
-    if header is None or header[:7].lower() != _SCHEME:
+    given = headers.get_all("authorization")
+    if len(given) > 1:
+        # Whoever looked at this request before us may have believed the other one.
+        raise UnauthenticatedError("there must be one Authorization header", invalid=False)
+    if not given or given[0][:7].lower() != _SCHEME:
         raise UnauthenticatedError("a bearer token is required", invalid=False)
-    return header[7:].strip()
+    return given[0][7:].strip()
 
 
 def _remember_nothing(_token: str) -> Caller | None:

@@ -58,7 +58,10 @@ class RequestHeaders:
         first = self._first.get(name)
         if first is None:
             return []
-        return [value.decode("latin-1") for value in (first, *(v for n, v in self._more if n == name))]
+        values = [first.decode("latin-1")]
+        if self._more:
+            values += [value.decode("latin-1") for other, value in self._more if other == name]
+        return values
 
 
 class Message:
