@@ -23,7 +23,8 @@ import pytest
 from tests.support.aws_between import AwsBetween, Reply, between, refusal
 from tests.support.aws_fleet import EVENT, Member, open_fleet, tokens
 from tests.support.dynamodb import shared_ministack
-from tests.support.processes import HOST, wait_until
+from tests.support.ports import HOST
+from tests.support.processes import wait_until
 from tests.support.prometheus import (
     LOOK_MILLISECONDS,
     MINUTE_MILLISECONDS,

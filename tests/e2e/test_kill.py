@@ -19,15 +19,8 @@ import pytest
 from tests.support.durable import check_settled_store, look, wait_until_settled
 from tests.support.http_client import Answer, Client, Command, Connections, NoAnswerError, Users
 from tests.support.invariants import check_always
-from tests.support.processes import (
-    Running,
-    children_of,
-    free_port,
-    is_alive,
-    run_command,
-    running,
-    wait_until,
-)
+from tests.support.ports import free_port
+from tests.support.processes import Running, children_of, is_alive, run_command, running, wait_until
 from tests.support.runtimes import World
 
 from reservation_api.domain.reservation import Status

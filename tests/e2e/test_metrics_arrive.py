@@ -15,7 +15,8 @@ import pytest
 from tests.support.collector import rotel
 from tests.support.durable import look, wait_until_settled
 from tests.support.otlp_sink import Sink, sink
-from tests.support.processes import HOST, Running, free_port, running, wait_until
+from tests.support.ports import HOST, free_port
+from tests.support.processes import Running, running, wait_until
 from tests.support.shops import inventory_on, is_serving
 
 from reservation_api.telemetry import names

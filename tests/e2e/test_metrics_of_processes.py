@@ -10,17 +10,8 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.support.otlp_sink import never_answer, reset, sink
-from tests.support.processes import (
-    HOST,
-    READINESS,
-    Running,
-    children_of,
-    free_port,
-    is_alive,
-    running,
-    status_of,
-    wait_until,
-)
+from tests.support.ports import HOST, free_port
+from tests.support.processes import READINESS, Running, children_of, is_alive, running, status_of, wait_until
 
 pytestmark = pytest.mark.e2e
 

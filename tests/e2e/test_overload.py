@@ -16,7 +16,8 @@ import grpc
 import grpc.aio
 import httpx
 import pytest
-from tests.support.processes import HOST, Running, free_port, running
+from tests.support.ports import HOST, free_port
+from tests.support.processes import Running, running
 from tests.support.shops import EVENT, inventory_on
 
 pytestmark = pytest.mark.e2e

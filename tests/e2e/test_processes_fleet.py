@@ -7,17 +7,8 @@ from pathlib import Path
 from signal import SIGINT, SIGKILL, SIGTERM, Signals
 
 import pytest
-from tests.support.processes import (
-    HOST,
-    READINESS,
-    Running,
-    children_of,
-    free_port,
-    is_alive,
-    running,
-    status_of,
-    wait_until,
-)
+from tests.support.ports import HOST, free_port
+from tests.support.processes import READINESS, Running, children_of, is_alive, running, status_of, wait_until
 
 pytestmark = pytest.mark.e2e
 

@@ -11,7 +11,8 @@ from typing import IO, Any
 
 import httpx
 import pytest
-from tests.support.processes import HOST, READINESS, Running, running, status_of, wait_until
+from tests.support.ports import HOST
+from tests.support.processes import READINESS, Running, running, status_of, wait_until
 
 pytestmark = pytest.mark.e2e
 

@@ -13,16 +13,8 @@ from typing import Final
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from tests.support.processes import (
-    HOST,
-    PROGRAM,
-    READINESS,
-    STOP_SECONDS,
-    free_port,
-    run_command,
-    status_of,
-    wait_until,
-)
+from tests.support.ports import HOST, free_port
+from tests.support.processes import PROGRAM, READINESS, STOP_SECONDS, run_command, status_of, wait_until
 
 pytestmark = pytest.mark.e2e
 

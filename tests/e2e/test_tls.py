@@ -11,7 +11,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ed448
 from tests.support.certificates import HOST, Authority, Pair
 from tests.support.grpc_reservations import Client
-from tests.support.processes import free_port, run_command, running
+from tests.support.ports import free_port
+from tests.support.processes import run_command, running
 
 pytestmark = pytest.mark.e2e
 

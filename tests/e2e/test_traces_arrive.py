@@ -13,7 +13,8 @@ import pytest
 from tests.support.collector import rotel
 from tests.support.durable import look, wait_until_settled
 from tests.support.otlp_sink import SentSpan, Sink, sink
-from tests.support.processes import HOST, Running, free_port, running, wait_until
+from tests.support.ports import HOST, free_port
+from tests.support.processes import Running, running, wait_until
 from tests.support.shops import inventory_on, is_serving
 
 pytestmark = pytest.mark.e2e

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.processes import HOST, free_port, run_command, running, wait_until
+from tests.support.ports import HOST, free_port
+from tests.support.processes import run_command, running, wait_until
 from tests.support.shops import BREAKER, EVENT, Shop, is_serving, open_shop
 
 pytestmark = pytest.mark.e2e

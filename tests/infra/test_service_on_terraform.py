@@ -17,7 +17,8 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.session import Session
 from tests.support.aws_fleet import LIMITS, TOKEN_SECONDS
-from tests.support.processes import HOST, Running, free_port, run_command, running, wait_until_ready
+from tests.support.ports import HOST, free_port
+from tests.support.processes import Running, run_command, running, wait_until_ready
 from tests.support.shops import EVENT, inventory_on
 from tests.support.terraform_deployed import ENV, Deployed
 from tests.support.tokens import jwks, make_claims, make_key, mint

@@ -15,8 +15,8 @@ from tests.support.api import make_api, make_use_cases
 from tests.support.clock import FakeClock
 from tests.support.grpc_peers import PATIENT_SECONDS, connected, listening
 from tests.support.grpc_reservations import Client, Served, request_of, served, sold_from, until
+from tests.support.ports import free_port
 from tests.support.process import command
-from tests.support.processes import free_port
 from tests.support.runtimes import Ports
 
 from reservation_api.adapters.resilience.admission import Admission

@@ -25,7 +25,7 @@ from tests.support.otlp_sink import (
     take,
     take_but_reject,
 )
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 
 from reservation_api.domain.reservation import Status
 from reservation_api.telemetry import names

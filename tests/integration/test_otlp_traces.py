@@ -8,7 +8,7 @@ from time import monotonic, perf_counter
 
 import pytest
 from tests.support.otlp_sink import never_answer, refuse, reset, sink, take
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 
 from reservation_api.adapters.system_clock import SystemClock
 from reservation_api.telemetry import names

@@ -21,7 +21,7 @@ from threading import Event, Thread
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.support.processes import HOST
+from tests.support.ports import HOST
 
 LONGEST_HOLD_SECONDS = 30.0
 

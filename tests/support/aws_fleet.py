@@ -20,7 +20,8 @@ from tests.support.dynamodb import Tables, empty_tables, shared_ministack
 from tests.support.eventbridge import Bus, create_bus
 from tests.support.invariants import check_settled
 from tests.support.ministack import unique
-from tests.support.processes import HOST, Running, free_port, running, wait_until, wait_until_ready
+from tests.support.ports import HOST, free_port
+from tests.support.processes import Running, running, wait_until, wait_until_ready
 from tests.support.runtimes import Published, World
 from tests.support.shops import inventory_on
 from tests.support.tokens import AUDIENCE, ISSUER, jwks, make_claims, make_key, mint

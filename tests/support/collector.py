@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 from tests.support.otlp_sink import Sink
-from tests.support.processes import HOST, free_port, status_of, wait_until
+from tests.support.ports import HOST, free_port
+from tests.support.processes import status_of, wait_until
 
 BATCH = "100ms"
 STOP_SECONDS = 10.0

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from tests.support.aws_service import PATIENT_SECONDS, Budget, FixedCredentials
 from tests.support.ministack import REGION, Ministack, ministack
-from tests.support.processes import HOST
+from tests.support.ports import HOST
 
 from reservation_api.adapters.aws_wire.client import AwsClient, ClientOptions
 from reservation_api.adapters.aws_wire.endpoint import DYNAMODB, endpoint_of

@@ -1,22 +1,16 @@
 """A server of ours and raw connections to it, byte by byte."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+
+from tests.support.ports import free_port
 
 from reservation_api.entrypoints.http.request import Request, Response
 from reservation_api.entrypoints.http.server import HttpServer, ServerLimits
 
 PATIENCE = 20
 """Seconds that no healthy test needs."""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Echo:

@@ -9,7 +9,7 @@ import select
 from dataclasses import dataclass
 
 from bench.wire import MalformedResponseError, Request, Response, ResponseReader, render
-from tests.support.processes import HOST
+from tests.support.ports import HOST
 
 ANSWER_SECONDS = 20.0
 """Longer than anything a sound server takes."""

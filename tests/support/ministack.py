@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 
-from tests.support.processes import HOST, ProcessFailedError, free_port, status_of, wait_until
+from tests.support.ports import HOST, free_port
+from tests.support.processes import ProcessFailedError, status_of, wait_until
 
 REGION = "ap-northeast-2"
 _KEPT_VARIABLES = ("PATH", "HOME", "LANG")

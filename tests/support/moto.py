@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from moto.server import ThreadedMotoServer
-from tests.support.processes import HOST
+from tests.support.ports import HOST
 
 
 @contextmanager

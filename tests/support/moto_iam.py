@@ -22,7 +22,8 @@ from typing import Any
 
 from botocore.session import Session
 from tests.support.moto_events import deliver_as_aws_does
-from tests.support.processes import HOST, free_port, wait_until
+from tests.support.ports import HOST, free_port
+from tests.support.processes import wait_until
 
 from reservation_api.adapters.aws_wire.signing import AwsCredentials
 

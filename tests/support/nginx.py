@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGHUP, SIGKILL, SIGTERM
 
-from tests.support.processes import HOST, ProcessFailedError, children_of, free_port, is_alive, wait_until
+from tests.support.ports import HOST, free_port
+from tests.support.processes import ProcessFailedError, children_of, is_alive, wait_until
 
 EXAMPLE = Path(__file__).parents[2] / "deploy/nginx/reservation-api.conf"
 ADVICE = "there is no nginx: `apt-get install nginx-light`, or the like, makes this test run"

@@ -8,7 +8,6 @@ server.logs()                         # all lines, as objects
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -23,8 +22,9 @@ from typing import Any
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
+from tests.support.ports import HOST, free_port
+
 PROGRAM = (sys.executable, "-m", "reservation_api")
-HOST = "127.0.0.1"
 START_SECONDS = 20.0
 STOP_SECONDS = 40.0
 """Longer than the service's own 30: it is to end by itself, if it can."""
@@ -185,13 +185,6 @@ def status_of(url: str) -> int | None:
         return getattr(error, "code", None)
     except OSError:
         return None
-
-
-def free_port() -> int:
-    """Return a port that is free now. The kernel does not give it out again soon."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 def children_of(pid: int) -> list[int]:

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.support.processes import HOST, free_port, status_of, wait_until
+from tests.support.ports import HOST, free_port
+from tests.support.processes import status_of, wait_until
 
 RULES = Path(__file__).parents[2] / "deploy/prometheus/rules.yml"
 ADVICE = "there is no Prometheus: `apt-get install prometheus`, or the like, makes this test run"

@@ -10,7 +10,8 @@ from typing import Any
 import grpc
 import httpx
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from tests.support.processes import HOST, Running, free_port, running, wait_until
+from tests.support.ports import HOST, free_port
+from tests.support.processes import Running, running, wait_until
 
 EVENT = "evt_1"
 BREAKER = "APP_INVENTORY_CIRCUITBREAKER"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.support.certificates import Authority
 from tests.support.cli import Cli
-from tests.support.processes import HOST, free_port
+from tests.support.ports import HOST, free_port
 
 CHECK = ("inventory", "check", "--event", "e", "--ca")
 

@@ -5,7 +5,8 @@ import socket
 import pytest
 from tests.support.api import NamedTokens, answering, make_api
 from tests.support.clock import FakeClock
-from tests.support.http_sockets import CHUNKED, PATIENCE, Echo, Served, free_port, get, post, serving
+from tests.support.http_sockets import CHUNKED, PATIENCE, Echo, Served, get, post, serving
+from tests.support.ports import free_port
 
 from reservation_api.domain.errors import NotFoundError
 from reservation_api.entrypoints.http.refusals import IncompleteBodyError

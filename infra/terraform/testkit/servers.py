@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from tests.support.ministack import ministack
-from tests.support.processes import HOST, free_port, status_of, wait_until
+from tests.support.ports import HOST, free_port
+from tests.support.processes import status_of, wait_until
 
 from testkit.backends import ACCOUNT
 
