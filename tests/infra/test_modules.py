@@ -1,5 +1,6 @@
 """How modules and environments are laid out; what they do is said by their own tests."""
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,25 @@ def test_it_has_the_files_that_one_looks_for(folder: Path) -> None:
     for path in folder.rglob("*.*"):
         if path.suffix in {".tf", ".hcl"}:
             assert path.read_text().count("\n") <= MAX_FILE_LINES, path
+
+
+def names_in(folder: Path, kind: str) -> set[str]:
+    """Return a module's variables, or its outputs."""
+    return set(re.findall(rf'^{kind} "(\w+)"', (folder / f"{kind}s.tf").read_text(), re.MULTILINE))
+
+
+@pytest.mark.parametrize("folder", MODULES, ids=name_of)
+@pytest.mark.parametrize(("kind", "head"), [("variable", "| input |"), ("output", "| output |")])
+def test_a_page_lists_what_its_module_takes_and_gives(folder: Path, kind: str, head: str) -> None:
+    table = (folder / "README.md").read_text().partition(head)[2].partition("\n\n")[0]
+    cells = re.findall(r"^\| ([^|]+) \|", table, re.MULTILINE)
+    assert {name for cell in cells for name in re.findall(r"`(\w+)`", cell)} == names_in(folder, kind)
+
+
+@pytest.mark.parametrize("folder", MODULES, ids=name_of)
+def test_a_page_takes_from_others_what_they_give(folder: Path) -> None:
+    for module, output in re.findall(r"module\.(\w+)\.(\w+)", (folder / "README.md").read_text()):
+        assert output in names_in(TERRAFORM / "modules" / module, "output"), f"{module}.{output}"
 
 
 @pytest.mark.parametrize("folder", ENVIRONMENTS, ids=name_of)
