@@ -167,12 +167,10 @@ OUTBOX_INDEX = index("status-created-index", "status", "created_at")
 ALL = [index("status-created_at-index", "status", "created_at", projection="ALL")]
 ON_TABLES, TABLE_ARNS = POLICIES["dynamodb"]
 WIDER = f"arn:aws:events:{REGION}:*:event-bus/*"
+ONE_ENDPOINT = [{"Name": "endpoint", "Value": "GET /x"}]
 PROCESSOR_LOGS = allow("logs:*", "*")
-OWN_KEY = {
-    "Enabled": True,
-    "SSEType": "KMS",
-    "KMSMasterKeyId": f"arn:aws:kms:{REGION}:123456789012:key/00000000-0000-0000-0000-000000000000",
-}
+OWN_KEY_ARN = f"arn:aws:kms:{REGION}:123456789012:key/00000000-0000-0000-0000-000000000000"
+OWN_KEY = {"Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": OWN_KEY_ARN}
 PROVISIONED = {
     "BillingMode": "PROVISIONED",
     "ProvisionedThroughput": {"ReadCapacityUnits": 5, "WriteCapacityUnits": 5},
@@ -347,6 +345,9 @@ DIFFERENCES: Final[Mapping[str, Difference]] = {
     ),
     "a shorter period": Difference(
         alarm(latency, Period=60), "alarm High Latency", "period seconds", "expected [300], found [60]"
+    ),
+    "an alarm on one endpoint": Difference(
+        alarm(latency, Dimensions=ONE_ENDPOINT), "alarm High Latency", "of all endpoints", '"endpoint=GET /x"'
     ),
     "an alarm that tells nobody": Difference(
         alarm(latency, AlarmActions=[]), "alarm High Latency", "notifies", "found []"

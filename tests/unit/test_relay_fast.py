@@ -42,7 +42,7 @@ class Gate:
         self.opened = asyncio.Event()
         self.opened.set()
         self.arrived: asyncio.Queue[None] = asyncio.Queue()
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self.refused: set[str] = set()
         self.ids: list[str] = []
 
@@ -219,6 +219,18 @@ async def test_an_outage_leaves_the_rows_and_ends_nothing(rig: Rig) -> None:
         assert not task.done()
     assert (rig.published(), rig.left()) == (["c.1"], ["a.1", "b.1"])
     assert await rig.slow_path() == 2
+
+
+async def test_a_client_that_cancels_its_own_calls_ends_no_lane(rig: Rig) -> None:
+    rig.bus.error = asyncio.CancelledError()
+    async with rig.running() as task, asyncio.timeout(LONGEST_WAIT_SECONDS):
+        rig.fast.offer(await rig.commit("a"))
+        await rig.fast.flush()
+        rig.bus.error = None
+        rig.fast.offer(await rig.commit("b"))
+        await rig.fast.flush()
+        assert not task.done()
+    assert (rig.published(), rig.left(), rig.fast.left_to_slow_path) == (["b.1"], ["a.1"], 1)
 
 
 async def test_a_row_that_could_not_be_deleted_is_repeated_and_harms_nobody(

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
 
+from reservation_api.application.cancellation import is_being_cancelled
 from reservation_api.application.deliver import EVENT_TYPES, Delivery, Verdict, done_ids
 from reservation_api.ports.clock import Clock
 from reservation_api.ports.outbox import Outbox, OutboxEntry, OutboxStatus, OutboxType
@@ -136,12 +137,19 @@ class _Lane:
         try:
             deliveries = await self._deliver(batch)
             await self._outbox.remove(done_ids(deliveries))
+        except asyncio.CancelledError as error:
+            if is_being_cancelled():
+                raise
+            self._leave_to_slow_path(batch, error)
         except Exception as error:  # noqa: BLE001 (the fast path outlives any batch)
-            # The rows are still there: the slow path does them again, which is never wrong.
-            self.left_to_slow_path += len(batch)
-            _log.warning("the fast path left a batch to the slow path: %r", error)
+            self._leave_to_slow_path(batch, error)
         else:
             self.left_to_slow_path += sum(d.verdict is not Verdict.DONE for d in deliveries)
+
+    def _leave_to_slow_path(self, batch: Sequence[OutboxEntry], error: BaseException) -> None:
+        """Count and tell: the rows are still there, and doing them again is never wrong."""
+        self.left_to_slow_path += len(batch)
+        _log.warning("the fast path left a batch to the slow path: %r", error)
 
 
 class Relay:

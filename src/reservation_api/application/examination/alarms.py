@@ -41,6 +41,7 @@ def facts_of(alarm: Alarm, alarms: Alarms) -> Facts:
         "unit": ", ".join(sorted({metric["Unit"] for metric in metrics})),
         "expression": _expression(alarm),
         "metrics": sorted({_name_of(metric) for metric in metrics}),
+        "dimensions": sorted({f"{name}={of}" for one in metrics for name, of in _dimensions(one).items()}),
         "notifies": sorted(set(_topics(alarm, alarms.composite))),
     }
 

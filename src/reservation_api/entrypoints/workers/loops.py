@@ -9,6 +9,7 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from reservation_api.application.cancellation import is_being_cancelled
 from reservation_api.domain.errors import UnavailableError
 
 FIRST_BACKOFF_SECONDS = 0.1
@@ -57,7 +58,7 @@ async def run_loop(work: Work, stopping: asyncio.Event, pause: Pause) -> None:
         try:
             done = await work.run_once()
         except (Exception, asyncio.CancelledError) as error:
-            if _is_being_cancelled():
+            if is_being_cancelled():
                 raise
             failures += 1
             report_failure(work.name, error)
@@ -75,7 +76,7 @@ async def keep_running(name: str, run: Callable[[], Awaitable[None]], pause: Pau
         try:
             await run()
         except (Exception, asyncio.CancelledError) as error:
-            if _is_being_cancelled():
+            if is_being_cancelled():
                 raise
             report_failure(name, error)
         failures += 1
@@ -95,9 +96,3 @@ def backoff_seconds(failures: int) -> float:
     """Return the wait after so many failures in a row: doubling, capped, with jitter."""
     longest = min(BACKOFF_CAP_SECONDS, FIRST_BACKOFF_SECONDS * 2.0 ** min(failures - 1, 16))
     return longest * random.uniform(0.5, 1.0)  # noqa: S311 (spreads load)
-
-
-def _is_being_cancelled() -> bool:
-    """Tell whether a cancellation is meant for this task: clients raise it, too, when they are closed."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
