@@ -2,20 +2,26 @@
 
 Tables are made once for each set of names and emptied for whoever opens them next: making four takes as long
 as some fifty calls.
+
+With TEST_DYNAMODB_ENDPOINT the contracts are asked of another stand-in, such as DynamoDB Local, for whoever
+has it (its licence wants an AWS account); -sharedDb, since tests and adapters have keys of their own:
+
+    TEST_DYNAMODB_ENDPOINT=http://localhost:8000 .venv/bin/pytest tests/contract
 """
 
 import atexit
 import http.client
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import astuple
 from functools import cache
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 from tests.support.aws_service import PATIENT_SECONDS, Budget, FixedCredentials
 from tests.support.ministack import REGION, Ministack, ministack
-from tests.support.ports import HOST
 
 from reservation_api.adapters.aws_wire.client import AwsClient, ClientOptions
 from reservation_api.adapters.aws_wire.endpoint import DYNAMODB, endpoint_of
@@ -44,12 +50,18 @@ def shared_ministack() -> Ministack:
     return stack.enter_context(ministack())
 
 
+@cache
+def dynamodb_url() -> str:
+    """Return where DynamoDB is, for those that need nothing else of AWS."""
+    return os.environ.get("TEST_DYNAMODB_ENDPOINT") or shared_ministack().url
+
+
 class Tables:
     """Four tables, and a look into them that waits for no event loop."""
 
     def __init__(self, names: TableNames) -> None:
         self.names = names
-        self._connection = http.client.HTTPConnection(HOST, shared_ministack().port)
+        self._connection = http.client.HTTPConnection(urlsplit(dynamodb_url()).netloc)
 
     def reservations(self) -> list[Reservation]:
         return [reservation_of(item) for item in self.scan(self.names.reservations)]
@@ -106,8 +118,10 @@ class Tables:
 def _made(prefix: str) -> Tables:
     names = TableNames(*(f"{prefix}-{kind}" for kind in ("reservations", "orders", "idempotency", "outbox")))
     tables = Tables(names)
+    there = tables.call("ListTables", {})["TableNames"]  # of a run before, where the stand-in outlives it
     for request in create_table_requests(names):
-        tables.call("CreateTable", request)
+        if request["TableName"] not in there:
+            tables.call("CreateTable", request)
     return tables
 
 
@@ -120,7 +134,7 @@ def empty_tables(prefix: str) -> Tables:
 
 def opened_client(stack: AsyncExitStack) -> AwsClient:
     """Return the client of one process; it is closed with the stack."""
-    endpoint = endpoint_of(DYNAMODB, REGION, shared_ministack().url)
+    endpoint = endpoint_of(DYNAMODB, REGION, dynamodb_url())
     settings = AwsWireSettings(read_seconds=PATIENT_SECONDS, total_seconds=PATIENT_SECONDS)
     options = ClientOptions(settings=settings)
     client = AwsClient(endpoint, FixedCredentials(), SystemClock(), Budget(), options)
