@@ -11,10 +11,16 @@ from tests.support.clock import FakeClock
 from reservation_api.adapters.sqlite.venues import demo_plan, load_event
 from reservation_api.application.command import Command
 from reservation_api.application.deliver import Delivery, Verdict
-from reservation_api.application.health import Component, ComponentStatus, Health
+from reservation_api.application.health import CHECK_SECONDS, Component, ComponentStatus, Health
 from reservation_api.application.hold import SeatsWanted
 from reservation_api.bootstrap import build
-from reservation_api.bootstrap.checks import LATE_SECONDS, REMEMBERED_SECONDS, BusHealth, shared
+from reservation_api.bootstrap.checks import (
+    LATE_SECONDS,
+    REMEMBERED_SECONDS,
+    SHARED_SECONDS,
+    BusHealth,
+    shared,
+)
 from reservation_api.config import load
 from reservation_api.domain.errors import StoreUnavailableError
 from reservation_api.domain.values import EventId, OutboxId, UserId, to_iso
@@ -66,6 +72,23 @@ async def test_many_who_ask_at_once_make_one_look() -> None:
     watch.seconds += 0.001
     await look()
     assert store.looks == 2
+
+
+async def test_a_shared_service_that_does_not_answer_is_unknown_before_the_check_is_down() -> None:
+    asked = 0
+
+    async def hang() -> Component:
+        nonlocal asked
+        asked += 1
+        await asyncio.Event().wait()
+        return UP
+
+    look = shared(hang, Watch(), seconds=0.01)
+    found = await asyncio.gather(*(Health({"outbox": look}).components() for _ in range(3)))
+    unknown = Component(ComponentStatus.UNKNOWN, {"error": "no answer within 0.01 s"})
+    assert [one["outbox"] for one in found] == [unknown] * 3
+    assert asked == 1
+    assert SHARED_SECONDS < CHECK_SECONDS
 
 
 async def test_checks_are_made_at_once() -> None:

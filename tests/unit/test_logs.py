@@ -251,6 +251,13 @@ def test_kinds_do_not_count_for_each_other_and_information_never_does() -> None:
         assert not repeats.is_one_too_many(record_of("x", logging.INFO))
 
 
+@pytest.mark.parametrize("message", [{"code": 7}, ["a"], ValueError("x")])
+def test_a_message_that_is_no_text_is_written_and_not_kept(stream: io.BytesIO, message: object) -> None:
+    for _ in range(LINES_PER_WINDOW + 1):
+        logging.getLogger("a.library").error(message)
+    assert [line["message"] for line in lines(stream)] == [str(message)] * LINES_PER_WINDOW
+
+
 def test_kinds_without_end_take_no_memory_without_end() -> None:
     repeats = Repeats(Watch())
     for n in range(3 * MAX_KINDS):

@@ -8,19 +8,17 @@ from typing import Final
 import pytest
 from tests.support.clock import FakeClock, SkewedClock
 from tests.support.process import EVENT, Process, command
-from tests.support.runtimes import Ports, sqlite_on_disk
+from tests.support.sales import free_seats, of, relay, selling
 
 from reservation_api.adapters.sqlite.inventory import SqliteInventory
-from reservation_api.adapters.sqlite.inventory_plan import Grid, grid_plan
 from reservation_api.application.abandon import Abandon
-from reservation_api.application.command import Answer
 from reservation_api.application.hold import MAX_IDS_PER_KEY, reservation_id_of
 from reservation_api.domain.errors import (
     IdempotencyMismatchError,
     SeatsTakenError,
     WrongStateError,
 )
-from reservation_api.domain.reservation import NewHold, Reservation, Status
+from reservation_api.domain.reservation import NewHold, Status
 from reservation_api.domain.values import Money, RecordKey, ReservationId, SeatId, UserId
 from reservation_api.ports.inventory import ReserveSeats
 from reservation_api.ports.outbox import OutboxType
@@ -41,34 +39,9 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-async def ports(tmp_path: Path, clock: FakeClock) -> AsyncIterator[Ports]:
-    async with sqlite_on_disk(tmp_path) as open_process:
-        ports = open_process(clock)
-        grid = Grid(prices={"A": 1000}, rows=1, seats_per_row=SEATS)
-        await ports.load_event(grid_plan(EVENT, "Test", "KRW", grid))
-        yield ports
-
-
-@pytest.fixture
-def process(ports: Ports, clock: FakeClock) -> Process:
-    return Process(ports, clock)
-
-
-def of(answer: Answer) -> Reservation:
-    assert answer.reservation is not None
-    return answer.reservation
-
-
-async def free_seats(process: Process) -> int:
-    return (await process.ports.inventory.availability(EVENT)).remaining
-
-
-async def relay(process: Process, kind: OutboxType = OutboxType.RELEASE_SEATS) -> None:
-    """Let a worker find what the fast path has left."""
-    process.offered.clear()
-    assert isinstance(process.clock, FakeClock)
-    process.clock.advance(5)
-    await process.relay.run_once(kind)
+async def process(tmp_path: Path, clock: FakeClock) -> AsyncIterator[Process]:
+    async with selling(SEATS, tmp_path, clock) as opened:
+        yield opened
 
 
 # -- the first time -------------------------------------------------------------------------------

@@ -8,19 +8,16 @@ from typing import Any, Final
 
 import pytest
 from tests.support.clock import FakeClock
-from tests.support.process import EVENT, Process
-from tests.support.runtimes import Ports, sqlite_on_disk
+from tests.support.process import Process
+from tests.support.sales import free_seats, of, relay, selling
 
-from reservation_api.adapters.sqlite.inventory_plan import Grid, grid_plan
-from reservation_api.application.command import Answer
 from reservation_api.domain.errors import (
     InventoryUnavailableError,
     StoreUnavailableError,
 )
-from reservation_api.domain.reservation import Reservation, Status
+from reservation_api.domain.reservation import Status
 from reservation_api.domain.values import Money, Seat, SeatId, to_iso
 from reservation_api.ports.inventory import Inventory, ReserveSeats, SeatHold
-from reservation_api.ports.outbox import OutboxType
 
 SEATS: Final = 6
 HOLD: Final = timedelta(seconds=60)
@@ -33,34 +30,9 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-async def ports(tmp_path: Path, clock: FakeClock) -> AsyncIterator[Ports]:
-    async with sqlite_on_disk(tmp_path) as open_process:
-        ports = open_process(clock)
-        grid = Grid(prices={"A": 1000}, rows=1, seats_per_row=SEATS)
-        await ports.load_event(grid_plan(EVENT, "Test", "KRW", grid))
-        yield ports
-
-
-@pytest.fixture
-def process(ports: Ports, clock: FakeClock) -> Process:
-    return Process(ports, clock)
-
-
-def of(answer: Answer) -> Reservation:
-    assert answer.reservation is not None
-    return answer.reservation
-
-
-async def free_seats(process: Process) -> int:
-    return (await process.ports.inventory.availability(EVENT)).remaining
-
-
-async def relay(process: Process, kind: OutboxType = OutboxType.RELEASE_SEATS) -> None:
-    """Let a worker find what the fast path has left."""
-    process.offered.clear()
-    assert isinstance(process.clock, FakeClock)
-    process.clock.advance(5)
-    await process.relay.run_once(kind)
+async def process(tmp_path: Path, clock: FakeClock) -> AsyncIterator[Process]:
+    async with selling(SEATS, tmp_path, clock) as opened:
+        yield opened
 
 
 class RememberingInventory:

@@ -15,6 +15,7 @@ from tests.support.examples import START
 from tests.support.faults import PLAN, Fault, Plan
 from tests.support.process import EVENT, Process, run_named
 from tests.support.runtimes import OpenProcess, sqlite_on_disk
+from tests.support.sales import free_seats, of
 
 from reservation_api.adapters.sqlite.inventory_plan import Grid, grid_plan
 from reservation_api.application.command import Answer
@@ -53,11 +54,6 @@ async def process(open_process: OpenProcess, clock: FakeClock) -> Process:
     return Process(ports, clock)
 
 
-def of(answer: Answer) -> Reservation:
-    assert answer.reservation is not None
-    return answer.reservation
-
-
 async def held(process: Process, key: str = "hold", qty: int = 1) -> ReservationId:
     return of(await process.hold("alice", key, qty=qty)).reservation_id
 
@@ -66,10 +62,6 @@ async def stored(process: Process, hold: ReservationId) -> Reservation:
     found = await process.ports.store.get_reservation(hold)
     assert found is not None
     return found
-
-
-async def free_seats(process: Process) -> int:
-    return (await process.ports.inventory.availability(EVENT)).remaining
 
 
 def rows(process: Process, hold: ReservationId) -> dict[OutboxType, OutboxEntry]:

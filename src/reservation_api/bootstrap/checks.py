@@ -22,6 +22,9 @@ MAX_COUNTED_FAILURES = 100
 LATE_SECONDS = 60.0
 """As of the alarm on the outbox: due rows are taken within seconds."""
 NOBODYS_EVENT = EventId("evt_health")
+SHARED_SECONDS = 3.0
+"""For one look at a shared service, however many calls it makes: sooner than CHECK_SECONDS are over, which would
+be this process's own failure, and would take all processes out of the balancer at once."""
 REMEMBERED_SECONDS = 2.0
 """Anybody may ask for health, at any rate; what asks a shared service is asked no more often than this."""
 
@@ -91,17 +94,20 @@ class BusHealth:
             self._details |= {"last_failed": now, "last_error": delivery.error}
 
 
-def shared(check: Check, monotonic: Callable[[], float]) -> Check:
+def shared(check: Check, monotonic: Callable[[], float], seconds: float = SHARED_SECONDS) -> Check:
     """Make a check of a service that all processes share: its failure drains none, and it is asked seldom."""
     remembered: tuple[float, Component] | None = None
     asking = asyncio.Lock()
 
     async def look() -> Component:
         nonlocal remembered
-        async with asking:
-            if remembered is None or monotonic() - remembered[0] >= REMEMBERED_SECONDS:
-                remembered = (monotonic(), await _unless_unavailable(check))
-            return remembered[1]
+        try:
+            async with asyncio.timeout(seconds), asking:
+                if remembered is None or monotonic() - remembered[0] >= REMEMBERED_SECONDS:
+                    remembered = (monotonic(), await _unless_unavailable(check))
+                return remembered[1]
+        except TimeoutError:
+            return Component(ComponentStatus.UNKNOWN, {"error": f"no answer within {seconds:g} s"})
 
     return look
 

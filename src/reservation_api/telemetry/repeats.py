@@ -48,7 +48,8 @@ class Repeats:
 
     def _kind_of(self, record: logging.LogRecord, now: float) -> _Kind:
         fields = record.__dict__.get("fields") or {}
-        key = (record.name, record.levelno, record.msg, fields.get("work"))
+        message = record.msg if isinstance(record.msg, str) else type(record.msg)  # others may hold much
+        key = (record.name, record.levelno, message, fields.get("work"))
         kind = self._kinds.get(key)
         if kind is None:
             if len(self._kinds) >= MAX_KINDS:
