@@ -23,8 +23,8 @@ LATE_SECONDS = 60.0
 """As of the alarm on the outbox: due rows are taken within seconds."""
 NOBODYS_EVENT = EventId("evt_health")
 SHARED_SECONDS = 3.0
-"""For one look at a shared service, however many calls it makes: sooner than CHECK_SECONDS are over, which would
-be this process's own failure, and would take all processes out of the balancer at once."""
+"""For one look at a shared service, however many calls it makes. After CHECK_SECONDS it would be this
+process's own failure, and would take all processes out of the balancer at once."""
 REMEMBERED_SECONDS = 2.0
 """Anybody may ask for health, at any rate; what asks a shared service is asked no more often than this."""
 
