@@ -12,8 +12,8 @@ from pathlib import Path
 
 from tests.contract.grpc_inventories import over_grpc
 from tests.support.clock import FakeClock
+from tests.support.databases import opened_database
 
-from reservation_api.adapters.sqlite.database import Database
 from reservation_api.adapters.sqlite.inventory import SqliteInventory
 from reservation_api.adapters.sqlite.venues import VenuePlan, load_event
 from reservation_api.domain.values import EventId, SeatId
@@ -67,7 +67,7 @@ class Alternating:
 @asynccontextmanager
 async def one_process(directory: Path) -> AsyncIterator[InventoryUnderTest]:
     clock = FakeClock()
-    database = Database(directory / "inventory.db", synchronous="NORMAL")
+    database = opened_database(directory / "inventory.db")
     try:
         yield InventoryUnderTest(
             SqliteInventory(database, clock), lambda plan: load_event(database, plan), clock
@@ -79,7 +79,7 @@ async def one_process(directory: Path) -> AsyncIterator[InventoryUnderTest]:
 @asynccontextmanager
 async def two_processes(directory: Path) -> AsyncIterator[InventoryUnderTest]:
     async with one_process(directory) as first:
-        database = Database(directory / "inventory.db", synchronous="NORMAL")
+        database = opened_database(directory / "inventory.db")
         try:
             both = Alternating([first.inventory, SqliteInventory(database, first.clock)])
             yield InventoryUnderTest(both, first.load_event, first.clock)

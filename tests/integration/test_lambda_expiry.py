@@ -11,13 +11,13 @@ from typing import Final
 import pytest
 from tests.support.aws_environment import TABLES, aws_environment
 from tests.support.clock import FakeClock
+from tests.support.databases import opened_database
 from tests.support.dynamodb import shared_ministack
 from tests.support.eventbridge import open_bus
 from tests.support.lambda_container import Container, FunctionFailedError, container
 from tests.support.process import EVENT, Process
 from tests.support.runtimes import Ports, dynamodb, sqlite_ports
 
-from reservation_api.adapters.sqlite.database import Database
 from reservation_api.adapters.sqlite.inventory_plan import Grid, grid_plan
 from reservation_api.application.expire import BATCH_SIZE
 from reservation_api.domain.reservation import Status
@@ -38,7 +38,7 @@ def function(tmp_path: Path) -> Iterator[Container]:
 @pytest.fixture
 async def ports(tmp_path: Path) -> AsyncIterator[Ports]:
     """Those of another process, whose clock stands still."""
-    database = Database(tmp_path / "reservation.db", "NORMAL")
+    database = opened_database(tmp_path / "reservation.db")
     ports = sqlite_ports(database, FakeClock(LONG_AGO))
     await ports.load_event(grid_plan(EVENT, "Test", "KRW", Grid({"A": 1000}, 1, SEATS)))
     yield ports

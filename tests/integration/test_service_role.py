@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tests.support.aws_service import PATIENT_SECONDS, Budget, FixedCredentials
 from tests.support.clock import FakeClock
+from tests.support.databases import opened_database
 from tests.support.faults import DECLINED
 from tests.support.moto_iam import REGION, MotoIam, moto_with_iam
 from tests.support.process import EVENT, Process
@@ -29,7 +30,6 @@ from reservation_api.adapters.dynamodb.shards import StatusShards
 from reservation_api.adapters.dynamodb.store import DynamoDbReservationStore
 from reservation_api.adapters.dynamodb.tables import TableNames, create_table_requests
 from reservation_api.adapters.eventbridge.bus import EventBridgeBus
-from reservation_api.adapters.sqlite.database import Database
 from reservation_api.adapters.system_clock import SystemClock
 from reservation_api.domain.errors import PaymentRefusedError, UnavailableError, WrongStateError
 from reservation_api.domain.reservation import Status
@@ -79,7 +79,7 @@ async def process_of(aws: MotoIam, credentials: AwsCredentials, folder: Path) ->
     """One process on the tables and the bus, with a role's credentials; its inventory is beside them."""
     clients = [_client(service, aws, credentials) for service in (DYNAMODB, EVENTBRIDGE)]
     dynamodb, shards = DynamoDb(clients[0], Budget()), StatusShards()
-    database = Database(folder / "inventory.db", "NORMAL")
+    database = opened_database(folder / "inventory.db")
     clock = FakeClock()
     ports = replace(
         sqlite_ports(database, clock),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.support.aws_service import Budget
+from tests.support.databases import opened_database
 from tests.support.dynamodb import Tables, empty_tables, opened_client
 from tests.support.dynamodb_faults import BehindIndexes, BusyTables, LaggingIndexes, at_once
 
@@ -89,7 +90,7 @@ async def sqlite_on_disk(folder: Path) -> AsyncIterator[OpenProcess]:
     databases: list[Database] = []
 
     def open_process(clock: Clock) -> Ports:
-        databases.append(Database(folder / "reservations.db", "NORMAL"))
+        databases.append(opened_database(folder / "reservations.db"))
         return sqlite_ports(databases[-1], clock)
 
     yield open_process
@@ -160,7 +161,7 @@ async def dynamodb_under_load(folder: Path) -> AsyncIterator[OpenProcess]:
 
 
 def _opened_file(folder: Path, stack: AsyncExitStack) -> Database:
-    database = Database(folder / "reservations.db", "NORMAL")
+    database = opened_database(folder / "reservations.db")
     stack.callback(database.close)
     return database
 

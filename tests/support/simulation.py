@@ -69,6 +69,8 @@ class Simulation:
         self.calls: list[Call] = []
         self.running: list[Running] = []
         self.late: list[tuple[datetime, Any]] = []
+        self.plans: list[Plan] = []
+        """One for each command and each run of a worker so far."""
         self.counter = 0
         self.answers: dict[tuple[str, str], tuple[str, Answer]] = {}
         self.run(self._open(runtime))
@@ -181,7 +183,11 @@ class Simulation:
 
     def start(self, at: int, call: Call, faults: Faults) -> None:
         self.calls.append(call)
-        self.run(self._drive(at, call, Plan(faults)))
+        self.run(self._drive(at, call, self._plan(faults)))
+
+    def _plan(self, faults: Faults) -> Plan:
+        self.plans.append(Plan(faults))
+        return self.plans[-1]
 
     async def _drive(self, at: int, call: Call, plan: Plan) -> None:
         task = asyncio.create_task(self._client(self.processes[at], call, plan))
@@ -241,7 +247,7 @@ class Simulation:
         self.run(self._worker(work, {n: f for n, f in faults.items() if f is not Fault.PAUSED}))
 
     async def _worker(self, work: Coroutine[Any, Any, Any], faults: Faults) -> None:
-        plan = Plan(faults)
+        plan = self._plan(faults)
         PLAN.set(plan)
         with contextlib.suppress(ProcessDiedError, ReservationApiError):
             await work

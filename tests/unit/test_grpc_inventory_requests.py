@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from tests.support.clock import FakeClock
+from tests.support.databases import opened_database
 from tests.support.venues import EVENT, HOLD, venue, wanted
 
 from reservation_api.adapters.grpc_inventory.meanings import refusal_of
@@ -28,7 +29,7 @@ TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(tmp_path / "inventory.db", synchronous="NORMAL")
+    database = opened_database(tmp_path / "inventory.db")
     yield database
     database.close()
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.clock import FakeClock
+from tests.support.databases import opened_database
 from tests.support.venues import HOLD, names, venue, wanted
 
 from reservation_api.adapters.sqlite.database import Database
@@ -16,7 +17,7 @@ from reservation_api.domain.values import MAX_SEATS_PER_RESERVATION
 
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    database = Database(tmp_path / "inventory.db", synchronous="NORMAL")
+    database = opened_database(tmp_path / "inventory.db")
     yield database
     database.close()
 

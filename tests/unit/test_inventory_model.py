@@ -16,9 +16,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from tests.support.clock import FakeClock, SkewedClock
+from tests.support.databases import opened_database
 from tests.support.venues import EVENT, return_of, sale, venue, wanted
 
-from reservation_api.adapters.sqlite.database import Database
 from reservation_api.adapters.sqlite.inventory import SqliteInventory
 from reservation_api.adapters.sqlite.inventory_holds import decode_seats
 from reservation_api.adapters.sqlite.inventory_rows import free_runs
@@ -62,7 +62,7 @@ class TwoProcesses(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.directory = tempfile.TemporaryDirectory()
         path = Path(self.directory.name) / "inventory.db"
-        self.databases = [Database(path, synchronous="NORMAL") for _ in range(2)]
+        self.databases = [opened_database(path) for _ in range(2)]
         self.clock = FakeClock()
         self.clocks: list[Clock] = [self.clock, SkewedClock(self.clock, 2)]
         self.inventories = [

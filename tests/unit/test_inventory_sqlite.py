@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.clock import FakeClock, SkewedClock
+from tests.support.databases import opened_database
 from tests.support.venues import EVENT, HOLD, ids, names, return_of, sale, venue, wanted
 
 from reservation_api.adapters.sqlite.database import Database
@@ -34,7 +35,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    database = Database(tmp_path / "inventory.db", synchronous="NORMAL")
+    database = opened_database(tmp_path / "inventory.db")
     await load_event(database, venue({"A": ["." * 50] * 10}))
     yield database
     database.close()

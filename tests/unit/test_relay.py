@@ -10,12 +10,12 @@ from typing import Any, Final
 
 import pytest
 from tests.support.clock import FakeClock
+from tests.support.databases import opened_database
 from tests.support.examples import START, TRACE, outbox_entry, recovery, reservation
 from tests.support.faults import ProcessDiedError
 from tests.support.process import EVENT
 from tests.support.runtimes import Ports, sqlite_on_disk
 
-from reservation_api.adapters.sqlite.database import Database
 from reservation_api.adapters.sqlite.event_log import SqliteEventLog
 from reservation_api.adapters.sqlite.inventory_plan import Grid, grid_plan
 from reservation_api.application.deliver import MAX_CONCURRENT_CALLS, Deliver
@@ -279,7 +279,7 @@ async def test_an_outage_counts_no_attempt_however_long_it_lasts(ports: Ports, c
 async def test_an_event_log_whose_file_is_out_of_reach_is_an_outage(
     ports: Ports, clock: FakeClock, tmp_path: Path
 ) -> None:
-    elsewhere = Database(tmp_path / "events.db", "NORMAL")
+    elsewhere = opened_database(tmp_path / "events.db")
     elsewhere.close()
     await add(ports, *events(1))
     with pytest.raises(EventBusUnavailableError):

@@ -13,11 +13,12 @@ _ATTEMPTS = 5
 """In botocore's standard mode: throttled and unanswered calls are made again, with a backoff."""
 
 
-def open_client(service: str, region: str, url: str | None = None) -> Any:
-    """Open a client with whatever credentials are found; raises OperationFailedError."""
-    # A fifth of a second, which commands that never ask AWS need not spend.
-    from botocore.config import Config  # noqa: PLC0415
-    from botocore.session import Session  # noqa: PLC0415
+def open_client(service: str, region: str, url: str | None = None, session: Any = None) -> Any:
+    """Open a client with whatever credentials are found; raises OperationFailedError.
+
+    Clients of one session look for credentials once.
+    """
+    from botocore.config import Config  # noqa: PLC0415 (a fifth of a second, for commands that never ask AWS)
 
     config = Config(
         connect_timeout=_CONNECT_SECONDS,
@@ -25,9 +26,17 @@ def open_client(service: str, region: str, url: str | None = None) -> Any:
         retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
     )
     with told(f"a client of {service}"):
-        session = Session()
-        session.register_component("data_loader", _descriptions())
+        session = session or open_session()
         return session.create_client(service, region_name=region, endpoint_url=url, config=config)
+
+
+def open_session() -> Any:
+    """Open a session, which takes as long as some calls do; it has asked for nothing yet."""
+    from botocore.session import Session  # noqa: PLC0415
+
+    session = Session()
+    session.register_component("data_loader", _descriptions())
+    return session
 
 
 @cache

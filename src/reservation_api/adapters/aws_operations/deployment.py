@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from reservation_api.adapters.aws_operations.asking import ask, ask_all
-from reservation_api.adapters.aws_operations.client import open_client, told
+from reservation_api.adapters.aws_operations.client import open_client, open_session, told
 from reservation_api.adapters.aws_operations.deployed_events import (
     archive_facts,
     bus_facts,
@@ -48,9 +48,13 @@ class AwsDeployment:
         )
         return Alarms(metric, composite)
 
+    @cached_property
+    def _session(self) -> Any:
+        return open_session()
+
     def _client(self, service: str) -> Any:
         if service not in self._clients:
-            self._clients[service] = open_client(service, self._region, self._url)
+            self._clients[service] = open_client(service, self._region, self._url, self._session)
         return self._clients[service]
 
 
