@@ -46,6 +46,11 @@ run "what_the_service_is_told_is_the_documents" {
   }
 
   assert {
+    condition     = var.env == "traffic-tacos" && var.region == "ap-northeast-2"
+    error_message = "The document's prefix and region."
+  }
+
+  assert {
     condition     = module.cloudwatch.log_groups["service"].name == "/aws/ecs/reservation-api" && !module.network.reaches_internet && length(output.nat_addresses) == 0
     error_message = "The document's log group, and no way to the internet."
   }
