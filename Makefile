@@ -5,10 +5,10 @@ RUN := .venv/bin/
 export UV_PYTHON_DOWNLOADS = never
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast test-code test-infra test-processes test-mutants lint-infra check format documents protos lambda-package bench clean
+.PHONY: help run test test-fast test-integration test-faults test-infra test-processes test-mutants lint-infra check format documents protos lambda-package bench clean
 
 help: ## Print this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(UV):
 	$(PYTHON) -m venv .tools
@@ -26,18 +26,26 @@ $(UV):
 run: .venv/.synced ## Start the whole service on this machine, with a demo event and a token
 	$(RUN)reservation-api dev
 
+# What the two cores of a small machine share, longest first: each takes the next when it is done with one.
+# All of them run, whichever fails; each is shown when it has ended.
+SIDE_BY_SIDE := test-faults test-integration test-infra check test-fast lint-infra
+TOGETHER := -j2 --keep-going $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+FAULT_TESTS := $(addprefix tests/integration/,test_every_await.py test_invariants_under_faults.py test_fault_matrix.py)
+
 # The mutants test the tests of infra/terraform, and change with them alone: `make test-mutants` runs them.
 test: .venv/.synced .tools/lint/.synced ## Everything CI checks: style, types, architecture, all tests but the mutants
-	$(MAKE) check
-	$(MAKE) lint-infra
-	$(MAKE) -j2 test-code test-infra
+	@echo "Two at a time, each shown at its end: $(SIDE_BY_SIDE)"
+	$(MAKE) $(TOGETHER) $(SIDE_BY_SIDE)
 	$(MAKE) test-processes
 
 test-fast: .venv/.synced ## Unit, contract and architecture tests only
-	$(RUN)pytest tests/unit tests/contract tests/architecture
+	$(RUN)pytest tests/architecture tests/unit tests/contract
 
-test-code: .venv/.synced ## Unit, contract, architecture and integration tests
-	$(RUN)pytest tests/architecture tests/unit tests/contract tests/integration
+test-integration: .venv/.synced ## Ours with what is foreign: gRPC, AWS's stand-ins, files, a collector
+	$(RUN)pytest tests/integration $(addprefix --ignore=,$(FAULT_TESTS))
+
+test-faults: .venv/.synced ## The invariants: any fault, or another command, at any moment of any command
+	$(RUN)pytest $(FAULT_TESTS)
 
 test-processes: .venv/.synced ## The service as users meet it: real processes, killed and restarted
 	$(RUN)pytest tests/e2e

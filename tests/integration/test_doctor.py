@@ -39,30 +39,28 @@ from tests.support.deployment_differences import (
     trusted,
     unprotected,
 )
-from tests.support.ministack import Ministack, ministack
+from tests.support.ministack import ministack
 from tests.support.moto import moto
 
 POD: Final = f"system:serviceaccount:{ENV}:reservation-api"
 
 
 @pytest.fixture(scope="module")
-def aws() -> Iterator[Ministack]:
-    with ministack() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def cloudwatch() -> Iterator[str]:
-    with moto() as url:
-        yield url
+def stand_ins() -> Iterator[Account]:
+    """One account for all tests: making botocore's clients takes longer than most of what they do."""
+    with ministack() as aws, moto() as cloudwatch:
+        made = Account(aws.url, cloudwatch)
+        yield made
+        made.close()
 
 
 @pytest.fixture
-def account(aws: Ministack, cloudwatch: str) -> Iterator[Account]:
-    with urllib.request.urlopen(f"{cloudwatch}/moto-api/reset", b"", timeout=10):
-        made = Account(aws.url, cloudwatch)
-    yield made
-    made.close()
+def account(stand_ins: Account) -> Account:
+    """The account, with nothing in it."""
+    for forget in (f"{stand_ins.url}/_ministack/reset", f"{stand_ins.cloudwatch_url}/moto-api/reset"):
+        with urllib.request.urlopen(forget, b"", timeout=30):
+            pass
+    return stand_ins
 
 
 @pytest.fixture
