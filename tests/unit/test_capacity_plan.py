@@ -111,7 +111,7 @@ def test_ten_events_share_a_call_of_a_busy_process() -> None:
 
 def test_workers_ask_as_often_as_the_tariff_says() -> None:
     polls = 1 / background.EXPIRY_PAUSE_SECONDS + 4 / background.RELAY_PAUSE_SECONDS
-    polls += 1 / background.MEASURE_PAUSE_SECONDS
+    polls += 2 / background.MEASURE_PAUSE_SECONDS
     assert question().tariff.assumed.polls_per_second == pytest.approx(polls)
     assert line("read units of polling").amount == pytest.approx(2 * polls * 46 / 2)
 
