@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -17,6 +17,7 @@ from reservation_api.application.outbox_entries import FAST_PATH_SECONDS, Releas
 from reservation_api.application.recover import Recover
 from reservation_api.application.relay import (
     BATCH_SIZE,
+    GATHER_SECONDS,
     MAX_WAITING_ROWS,
     FastRelay,
     Relay,
@@ -81,9 +82,9 @@ class Rig:
         self.bus = Gate(ports.bus)
         self.outbox = ForgetfulOutbox(ports.outbox)
         finish = FinishConfirm(ports.store, ports.inventory, clock, lambda _: None)
-        deliver = Deliver(self.bus, ports.inventory, Recover(ports.store, finish))
-        self.fast = FastRelay(self.outbox, deliver)
-        self.slow = Relay(ports.outbox, deliver, clock, RetryPolicy())
+        self.deliver = Deliver(self.bus, ports.inventory, Recover(ports.store, finish))
+        self.fast = FastRelay(self.outbox, self.deliver)
+        self.slow = Relay(ports.outbox, self.deliver, clock, RetryPolicy())
 
     async def commit(self, *names: str) -> list[OutboxEntry]:
         entries = [outbox_entry(name) for name in names]
@@ -100,15 +101,19 @@ class Rig:
         self.clock.advance(FAST_PATH_SECONDS)
         return await self.slow.run_once(CREATED)
 
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator["asyncio.Task[None]"]:
-        task = asyncio.create_task(self.fast.run_forever())
-        try:
-            yield task
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+    def running(self) -> AbstractAsyncContextManager["asyncio.Task[None]"]:
+        return run(self.fast)
+
+
+@asynccontextmanager
+async def run(fast: FastRelay) -> AsyncIterator["asyncio.Task[None]"]:
+    task = asyncio.create_task(fast.run_forever())
+    try:
+        yield task
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 @pytest.fixture
@@ -168,6 +173,42 @@ async def test_a_run_that_was_cut_off_keeps_no_later_flush_waiting(rig: Rig) -> 
         await rig.fast.flush()
     assert (rig.published(), rig.left()) == ([], ["a.1"])
     assert await rig.slow_path() == 1
+
+
+async def test_what_comes_while_a_batch_is_on_its_way_waits_for_company_too(rig: Rig) -> None:
+    waits: asyncio.Queue[float] = asyncio.Queue()
+    over = asyncio.Semaphore(0)
+
+    async def pause(seconds: float) -> None:
+        waits.put_nowait(seconds)
+        await over.acquire()
+
+    fast = FastRelay(rig.outbox, rig.deliver, pause)
+    async with run(fast), asyncio.timeout(LONGEST_WAIT_SECONDS):
+        rig.bus.opened.clear()
+        fast.offer(await rig.commit("a"))
+        over.release()
+        await rig.bus.arrived.get()
+        assert waits.get_nowait() == GATHER_SECONDS
+        fast.offer(await rig.commit("b"))
+        rig.bus.opened.set()
+        assert await waits.get() == GATHER_SECONDS
+        fast.offer(await rig.commit("c"))
+        over.release()
+        await rig.bus.arrived.get()
+        await fast.flush()
+        assert (rig.bus.ids, rig.bus.arrived.qsize()) == (["a.1", "b.1", "c.1"], 0)
+
+
+async def test_a_full_batch_waits_for_nobody(rig: Rig) -> None:
+    async def pause(seconds: float) -> None:
+        raise AssertionError(f"waited {seconds} s")
+
+    fast = FastRelay(rig.outbox, rig.deliver, pause)
+    fast.offer(await rig.commit(*(f"r{n:03}" for n in range(BATCH_SIZE))))
+    async with run(fast), asyncio.timeout(LONGEST_WAIT_SECONDS):
+        await fast.flush()
+    assert rig.left() == []
 
 
 async def test_flush_does_not_wait_for_nothing(rig: Rig) -> None:

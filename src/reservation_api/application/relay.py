@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import islice
 
 from reservation_api.application.cancellation import is_being_cancelled
@@ -36,6 +37,8 @@ _log = logging.getLogger(__name__)
 
 Carry = Callable[[Sequence[OutboxEntry]], Awaitable[list[Delivery]]]
 """A Deliver, or what stands around it."""
+Pause = Callable[[float], Awaitable[None]]
+"""Waits for so many seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +71,9 @@ class FastRelay:
     Events and calls go in lanes of their own: an inventory that does not answer holds up no event.
     """
 
-    def __init__(self, outbox: Outbox, deliver: Carry) -> None:
-        self._events = _Lane(outbox, deliver, GATHER_SECONDS)
-        self._calls = _Lane(outbox, deliver, CALL_GATHER_SECONDS)
+    def __init__(self, outbox: Outbox, deliver: Carry, pause: Pause = asyncio.sleep) -> None:
+        self._events = _Lane(outbox, deliver, partial(pause, GATHER_SECONDS))
+        self._calls = _Lane(outbox, deliver, partial(pause, CALL_GATHER_SECONDS))
 
     @property
     def left_to_slow_path(self) -> int:
@@ -97,10 +100,10 @@ class FastRelay:
 class _Lane:
     """Rows that wait for each other only."""
 
-    def __init__(self, outbox: Outbox, deliver: Carry, gather_seconds: float) -> None:
+    def __init__(self, outbox: Outbox, deliver: Carry, gather: Callable[[], Awaitable[None]]) -> None:
         self._outbox = outbox
         self._deliver = deliver
-        self._gather_seconds = gather_seconds
+        self._gather = gather
         self._waiting: deque[OutboxEntry] = deque()
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
@@ -121,9 +124,10 @@ class _Lane:
         self._wake.set()  # what a run that was cut off has left behind
         while True:
             await self._wake.wait()
-            await asyncio.sleep(self._gather_seconds)
             self._wake.clear()
             while self._waiting:
+                if len(self._waiting) < BATCH_SIZE:  # before each batch, or under load none would be full
+                    await self._gather()
                 await self._run_batch()
             self._idle.set()
 
