@@ -27,7 +27,7 @@ from reservation_api.config.tree import RateLimitConfig
 from reservation_api.domain.errors import NotFoundError
 from reservation_api.domain.values import OutboxId, UserId
 from reservation_api.entrypoints.http.app import Api
-from reservation_api.entrypoints.http.request import MAX_BODY_BYTES, Request
+from reservation_api.entrypoints.http.request import MAX_BODY_BYTES, Request, Response
 from reservation_api.entrypoints.overload.guards import open_guards
 from reservation_api.ports.identity import Caller
 from reservation_api.ports.outbox import OutboxEntry, OutboxType
@@ -127,7 +127,12 @@ def api_of(metrics: Metrics, tracer: Tracer | None = None) -> Callable[[], Await
     api.guards = open_guards(rates=RateLimitConfig(requests_per_second=0))  # one asks for all
     api.trace_by(tracer)
     request = Request("GET", "/v1/orders/ord_1", "", fixed, fixed)
-    return lambda: api(request)
+
+    async def answered() -> object:
+        answer = api(request)
+        return answer if isinstance(answer, Response) else await answer
+
+    return answered
 
 
 def rows() -> dict[str, list[OutboxEntry]]:

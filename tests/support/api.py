@@ -105,6 +105,12 @@ class Answered:
         return code
 
 
+async def answer_of(api: Api, request: Request) -> Response:
+    """Ask as a connection does."""
+    answer = api(request)
+    return answer if isinstance(answer, Response) else await answer
+
+
 class Client:
     """Asks an Api as one subject; headers given replace the client's own, None leaves one out."""
 
@@ -124,7 +130,7 @@ class Client:
         own = {"authorization": f"Bearer {self.token}"} if self.token else {}
         pairs = [(name, value) for name, value in {**own, **(headers or {})}.items() if value is not None]
         request = Request(method, path, query, MemoryHeaders(pairs), MemoryBody(content))
-        return Answered(await self.api(request))
+        return Answered(await answer_of(self.api, request))
 
     async def get(self, target: str, **headers: str | None) -> Answered:
         return await self.send("GET", target, headers=_dashed(headers))

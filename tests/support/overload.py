@@ -1,7 +1,8 @@
 """A server with one event loop, in computed time: what it serves, and how late, follows from its costs alone.
 
-ready     what has its turn next; all that is ready is done before anything new is looked at
-a request arrives, is let in or not, takes `turns` turns of the loop, and between them waits for others
+reading   what has come is read, and requests are let in or not
+ready     what has its turn next; all of it is done before anything new is read
+a request takes `turns` turns of the loop, and between them waits for others
 """
 
 import heapq
@@ -62,8 +63,11 @@ class SimulatedServer:
         while self._ready or self._timers:
             if not self._ready:
                 self.now = max(self.now, self._timers[0][0])
+            read = []
             while self._timers and self._timers[0][0] <= self.now:
-                self._ready.append(heapq.heappop(self._timers)[2])
+                read.append(heapq.heappop(self._timers)[2])
+            for step in read:
+                step()
             for _ in range(len(self._ready)):
                 self._ready.popleft()()
 
@@ -93,6 +97,9 @@ class SimulatedServer:
             self.now += SHED_SECONDS
             self.shed.append(arrival)
             return
+        self._ready.append(lambda: self._begin(arrival))
+
+    def _begin(self, arrival: Arrival) -> None:
         self.gate.enter()
         self._turn(arrival, TURNS)
 
@@ -101,7 +108,8 @@ class SimulatedServer:
         if left == 1:
             self._store(arrival)
         elif left == TURNS:
-            self._later(self.now + arrival.dependency_seconds, lambda: self._turn(arrival, left - 1))
+            answered_at = self.now + arrival.dependency_seconds
+            self._later(answered_at, lambda: self._ready.append(lambda: self._turn(arrival, left - 1)))
         else:
             self._ready.append(lambda: self._turn(arrival, left - 1))
 

@@ -1,5 +1,14 @@
 import pytest
-from tests.support.api import JSON, Client, MemoryBody, MemoryHeaders, NamedTokens, answering, make_api
+from tests.support.api import (
+    JSON,
+    Client,
+    MemoryBody,
+    MemoryHeaders,
+    NamedTokens,
+    answer_of,
+    answering,
+    make_api,
+)
 from tests.support.clock import FakeClock
 
 from reservation_api.domain.errors import IdentityUnavailableError, NotFoundError
@@ -90,7 +99,9 @@ async def test_the_scheme_is_case_insensitive(client: Client, scheme: str) -> No
 async def test_a_stranger_learns_nothing_of_a_resource_and_its_body_is_not_read(client: Client) -> None:
     body = MemoryBody(b"{broken")
     headers = MemoryHeaders([JSON])
-    response = await client.api(Request("POST", "/v1/reservations/no id/cancel", "x=1", headers, body))
+    response = await answer_of(
+        client.api, Request("POST", "/v1/reservations/no id/cancel", "x=1", headers, body)
+    )
     assert (response.status, body.reads) == (401, 0)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.api import Answered, Client, MemoryBody, MemoryHeaders, make_api, make_use_cases
+from tests.support.api import Answered, Client, MemoryBody, MemoryHeaders, answer_of, make_api, make_use_cases
 from tests.support.clock import FakeClock
 from tests.support.runtimes import OpenProcess, sqlite_on_disk
 from tests.support.venues import venue
@@ -54,7 +54,7 @@ class Sender:
         body: bytes = b"",
     ) -> Answered:
         request = Request(method, path, query, MemoryHeaders(headers), MemoryBody(body))
-        answer = Answered(self._runner.run(self._client.api(request)))
+        answer = Answered(self._runner.run(answer_of(self._client.api, request)))
         if answer.status >= 400 and "problem" in answer.headers["content-type"]:
             assert answer.json["status"] == answer.status
             assert len(answer.json["trace_id"]) == 32

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from tests.support.api import Answered, Client, MemoryBody, MemoryHeaders, answering, make_api
+from tests.support.api import Answered, Client, MemoryBody, MemoryHeaders, answer_of, answering, make_api
 from tests.support.clock import FakeClock
 from tests.support.overload import full, room_for
 
@@ -69,7 +69,7 @@ async def test_without_room_neither_token_nor_body_is_looked_at() -> None:
     api.guards.gate.enter()
     body = MemoryBody(b"{}")
     headers = MemoryHeaders([("authorization", "Bearer t"), ("traceparent", f"00-{TRACE_ID}-{'1' * 16}-01")])
-    answer = Answered(await api(Request("POST", "/v1/reservations", "", headers, body)))
+    answer = Answered(await answer_of(api, Request("POST", "/v1/reservations", "", headers, body)))
     assert (answer.status, answer.code, answer.json["trace_id"]) == (503, "overloaded", TRACE_ID)
     assert answer.headers["content-type"] == "application/problem+json"
     assert (parts.verified, body.reads) == ([], 0)

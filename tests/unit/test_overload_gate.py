@@ -121,29 +121,45 @@ def test_waiting_for_the_store_counts_as_waiting_here() -> None:
 
 
 def gate_for(requests: int) -> tuple[Gate, list[Callable[[], None]]]:
-    """Make a gate for so many, whose turns end when the test calls what is in the list."""
-    ends: list[Callable[[], None]] = []
+    """Make a gate for so many, in a loop that does what is in the list when the test says so."""
+    ready: list[Callable[[], None]] = []
     settings = OverloadConfig(min_in_flight=requests, max_in_flight=requests, reserved_share=0.0)
-    return Gate(settings, at_end_of_turn=ends.append), ends
+    return Gate(settings, after_reading=ready.append), ready
 
 
 def test_a_request_that_waits_for_nothing_is_there_until_its_turn_ends() -> None:
     """They are gone before the next one is looked at; by those under way alone there would be no limit."""
-    gate, ends = gate_for(4)
+    gate, ready = gate_for(4)
     admitted = [gate.admit(urgent=False) for _ in range(6)]
     assert admitted == [True] * 4 + [False] * 2
-    ends.pop()()
+    ready.pop()()  # they have had their turn: what is read now is of the next
+    assert not gate.is_full()
+    admitted = [gate.admit(urgent=False) for _ in range(6)]
+    assert admitted == [True] * 4 + [False] * 2
+
+
+def test_a_turn_ends_once_whether_another_follows_or_not() -> None:
+    """The end that was arranged for the first must not end the second."""
+    gate, ready = gate_for(2)
     assert gate.admit(urgent=False)
+    ready.pop()()
+    (end_of_first,) = ready
+    assert [gate.admit(urgent=False) for _ in range(3)] == [True, True, False]
+    end_of_first()
+    assert gate.is_full()
+    ready.pop()()
+    ready.pop()()
+    assert not gate.is_full()
 
 
 def test_after_a_pause_nobody_is_taken_for_present_who_has_left() -> None:
-    gate, ends = gate_for(4)
+    gate, ready = gate_for(4)
     for _ in range(4):
         assert gate.admit(urgent=False)
         gate.enter()
-    ends.pop()()
+    ready.pop()()
     assert not gate.admit(urgent=False)
     for _ in range(4):
         gate.leave()
-    ends.pop()()
+    ready.pop()()
     assert gate.admit(urgent=False)

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from http import HTTPStatus
 from time import perf_counter
 
 from reservation_api.application.health import Health
@@ -14,22 +13,25 @@ from reservation_api.entrypoints.http.authentication import ANONYMOUS, Authentic
 from reservation_api.entrypoints.http.decoding import decode_query
 from reservation_api.entrypoints.http.docs import DocsHandlers
 from reservation_api.entrypoints.http.events import EventHandlers
+from reservation_api.entrypoints.http.message import target_of
 from reservation_api.entrypoints.http.operations import Access, Handler, Operation
 from reservation_api.entrypoints.http.orders import OrderHandlers
+from reservation_api.entrypoints.http.plain import plain_request
 from reservation_api.entrypoints.http.problems import problem_response
 from reservation_api.entrypoints.http.queries import NoQuery
-from reservation_api.entrypoints.http.request import Call, Request, Response
+from reservation_api.entrypoints.http.request import Answer, Call, Request, Response
 from reservation_api.entrypoints.http.request_log import FIRST_SERVER_ERROR, log_request, log_surprise
 from reservation_api.entrypoints.http.reservations import ReservationHandlers
 from reservation_api.entrypoints.http.router import Router
 from reservation_api.entrypoints.http.routes import OPERATIONS
-from reservation_api.entrypoints.http.shedding import shed_response
+from reservation_api.entrypoints.http.shedding import SHED_STATUS, shed_bytes, shed_response
+from reservation_api.entrypoints.http.trace_context import Headers as TraceHeaders
 from reservation_api.entrypoints.http.trace_context import RequestTraces, Told, told_of_http
 from reservation_api.entrypoints.http.wire import is_id
 from reservation_api.entrypoints.overload.guards import open_guards
 from reservation_api.ports.clock import Clock
 from reservation_api.ports.identity import ADMIN_SCOPE, OPS_SCOPE, TokenVerifier
-from reservation_api.ports.request_context import RequestContext, Trace
+from reservation_api.ports.request_context import RequestContext
 from reservation_api.telemetry.instruments import Histogram
 from reservation_api.telemetry.metrics import Metrics
 from reservation_api.telemetry.spans import Tracer
@@ -80,16 +82,41 @@ class Api:
         """Record requests with it, from now on."""
         self._traces = RequestTraces(tracer)
 
-    async def __call__(self, request: Request) -> Response:
-        """Answer a request; never raises but for cancellation."""
+    def __call__(self, request: Request) -> Answer:
+        """Refuse at once what leads nowhere or has no room; begin to answer the rest when that is awaited.
+
+        Never raises but for cancellation.
+        """
         began = perf_counter()
-        trace = self._traces.of(request.headers)
         try:
             endpoint, parameter = self._router.find(request.method, request.path)
         except ReservationApiError as refusal:
-            return self._nowhere(request, trace, refusal, began)
-        if endpoint.is_counted and not self.guards.gate.admit(urgent=endpoint.is_urgent):
-            return self._shed(endpoint, trace, began)
+            return self._nowhere(request, refusal, began)
+        gate = self.guards.gate
+        if endpoint.is_counted and not gate.admit(urgent=endpoint.is_urgent):
+            return shed_response(gate.shed_so_far, self._shed(endpoint, request.headers, began))
+        return self._let_in(endpoint, parameter, request, began)
+
+    def turn_away(self, packet: bytes) -> bytes | None:
+        """Return the refusal of a packet that is one plain request, if there is no room for it.
+
+        None: it is to be looked at properly, and then the gate decides again.
+        """
+        gate = self.guards.gate
+        if not gate.is_full() or (plain := plain_request(packet)) is None:
+            return None
+        began = perf_counter()
+        try:
+            endpoint, _ = self._router.find(plain.method, target_of(plain.target)[0])
+        except ReservationApiError:
+            return None
+        if not endpoint.is_counted or not gate.is_full(urgent=endpoint.is_urgent):
+            return None
+        gate.turn_away(urgent=endpoint.is_urgent)
+        return shed_bytes(gate.shed_so_far, self._shed(endpoint, plain.headers, began))
+
+    async def _let_in(self, endpoint: _Endpoint, parameter: str, request: Request, began: float) -> Response:
+        trace = self._traces.of(request.headers)
         call = Call(request, trace.trace_id, parameter, ANONYMOUS)
         error: ReservationApiError | None = None
         try:
@@ -117,11 +144,10 @@ class Api:
             self._traces.keep(trace, began, _told_of(endpoint, call, response.status, code))
         return response
 
-    def _nowhere(
-        self, request: Request, trace: Trace, refusal: ReservationApiError, began: float
-    ) -> Response:
+    def _nowhere(self, request: Request, refusal: ReservationApiError, began: float) -> Response:
         """Answer what no route leads to: it counts as a request, and has no latency of its own."""
         self._metrics.requests.inc()
+        trace = self._traces.of(request.headers)
         response = problem_response(refusal, trace.trace_id)
         call, milliseconds = Call(request, trace.trace_id, "", ANONYMOUS), (perf_counter() - began) * 1000
         log_request(None, call, response.status, milliseconds, refusal)
@@ -133,14 +159,17 @@ class Api:
         if status >= FIRST_SERVER_ERROR:
             self._metrics.errors.inc()
 
-    def _shed(self, endpoint: _Endpoint, trace: Trace, began: float) -> Response:
-        """Refuse at once: with no line in the log, and no latency that would make the others' look better."""
-        status = HTTPStatus.SERVICE_UNAVAILABLE
-        self._count(status)
+    def _shed(self, endpoint: _Endpoint, headers: TraceHeaders, began: float) -> str:
+        """Count a refusal, with no line in the log and no latency, and return the id of its trace.
+
+        It would make the others' latency look better.
+        """
+        self._count(SHED_STATUS)
+        trace = self._traces.of(headers)
         if trace.is_sampled:
             operation = endpoint.operation
-            self._traces.keep(trace, began, told_of_http(operation.method, operation.template, status))
-        return shed_response(self.guards.gate.shed_so_far, trace.trace_id)
+            self._traces.keep(trace, began, told_of_http(operation.method, operation.template, SHED_STATUS))
+        return trace.trace_id
 
     async def _answer(self, endpoint: _Endpoint, call: Call) -> Response:
         """Authenticate, and only then look at anything else of the request."""

@@ -1,16 +1,19 @@
 """One client's connection: requests one after another, each answered before the next is begun.
 
-bytes ─▶ llhttp ─▶ headers whole: a task begins ─▶ api ─▶ response
-                   body: read when the handler asks, already there as a rule
+bytes ─▶ llhttp ─▶ headers whole ─▶ api ─┬─▶ refused at once ─────▶ response
+                   the rest of the packet │
+                   is a body, as a rule   └─▶ a task: reads the body ─▶ response
 
 What can not be understood is answered with 400 or 431, and ends the connection: what follows it could be
-anything. So does an answer that was given before the body had come.
+anything. So does an answer that was given before the body had come, unless that was refused at once, and the
+rest of it is short and on its way: closing connections in an overload would make it worse.
 """
 
 import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from time import monotonic
 from typing import Final, Protocol, cast
 
@@ -22,7 +25,7 @@ from reservation_api.entrypoints.http.message import (
     head_of,
     target_of,
 )
-from reservation_api.entrypoints.http.request import MAX_BODY_BYTES, Request, Response
+from reservation_api.entrypoints.http.request import MAX_BODY_BYTES, Answer, Request, Response
 
 MAX_HEADER_BYTES: Final = 16 * 1024
 """Request line and headers together; a token is 1 to 2 KB. Above: 431."""
@@ -35,7 +38,7 @@ _HEADERS_TOO_LARGE: Final = 431
 _OLD: Final = "1.0"
 _VERSIONS: Final = frozenset({_OLD, "1.1"})
 
-Api = Callable[[Request], Awaitable[Response]]
+Api = Callable[[Request], Answer]
 
 log = logging.getLogger("reservation_api.http")
 
@@ -56,14 +59,23 @@ class Listener(Protocol):
         ...
 
 
+TurnAway = Callable[[bytes], bytes | None]
+"""Answers a packet without looking closer, or does not."""
+
+
+def nobody(_packet: bytes) -> None:
+    """Turn nobody away."""
+
+
 class Connection(asyncio.Protocol):
     """Made by an event loop's `create_server`."""
 
-    def __init__(self, api: Api, listener: Listener) -> None:
+    def __init__(self, api: Api, listener: Listener, turn_away: TurnAway = nobody) -> None:
         self.quiet_since = monotonic()
         """When the last answer was written: of a request that has not wholly come there is no other time."""
         self._api = api
         self._listener = listener
+        self._turn_away = turn_away
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpRequestParser(self)
         self._unparsed = b""
@@ -87,6 +99,13 @@ class Connection(asyncio.Protocol):
     def is_busy(self) -> bool:
         """Whether a request is under way."""
         return self._serving is not None
+
+    @property
+    def _is_idle(self) -> bool:
+        """Whether what comes now is a request's first byte, and the connection will be kept."""
+        is_answering = self._serving is not None or self._waiting or self._takes_no_more
+        is_reading = self._receiving is not None or self._is_deaf
+        return not (is_answering or is_reading or self._listener.is_stopping)
 
     @property
     def _has_no_more(self) -> bool:
@@ -121,11 +140,14 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Hear that it does."""
         self._takes_no_more = False
-        if not self._has_ended:
-            self._next()
+        self._next()
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came, from the event loop."""
+        """Parse what came, from the event loop, unless it is turned away at the door."""
+        if self._is_idle and (refusal := self._turn_away(data)) is not None and self._transport is not None:
+            self._transport.write(refusal)
+            self.quiet_since = monotonic()
+            return
         if self._unparsed:
             self._unparsed += data
             return
@@ -148,9 +170,10 @@ class Connection(asyncio.Protocol):
             self._is_deaf = True  # nothing else is spoken here: the request is answered as any other
         except httptools.HttpParserError:
             self._give_up(_BAD_REQUEST)
-        if self._receiving is None or self._receiving is not before:
-            return  # another began in this slice: of that one no more than a slice has come
-        self._check_size(self._receiving)
+        # Another began in this slice: of that one no more than a slice has come.
+        if self._receiving is not None and self._receiving is before:
+            self._check_size(before)
+        self._next()
 
     def _check_size(self, receiving: Message) -> None:
         if not receiving.is_headed and self._received_bytes > MAX_HEADER_BYTES:
@@ -169,12 +192,10 @@ class Connection(asyncio.Protocol):
             receiving.break_off()  # its handler answers
             return
         self._refusal = status
-        if not self.is_busy:
-            self._next()
 
     def on_message_begin(self) -> None:
         """Begin a request, from the parser."""
-        self._receiving = Message(self._go_on)
+        self._receiving = Message(self._invite)
         self._received_bytes = 0
 
     def on_url(self, url: bytes) -> None:
@@ -190,7 +211,7 @@ class Connection(asyncio.Protocol):
             receiving.headers.add(name.lower(), value)
 
     def on_headers_complete(self) -> None:
-        """Begin to answer, from the parser."""
+        """Put the request in line, from the parser; its turn comes when all of the packet has been parsed."""
         receiving = self._receiving
         if receiving is None or self._is_deaf:
             return
@@ -207,9 +228,8 @@ class Connection(asyncio.Protocol):
             receiving.is_headed = False
             self._give_up(_BAD_REQUEST)
             return
+        receiving.keeps_alive = self._parser.should_keep_alive()
         self._waiting.append(receiving)
-        if self._serving is None:
-            self._next()
 
     def on_body(self, data: bytes) -> None:
         """Take a part of the body, from the parser."""
@@ -220,42 +240,59 @@ class Connection(asyncio.Protocol):
         """End a request, from the parser."""
         receiving, self._receiving = self._receiving, None
         if receiving is not None:
-            receiving.complete(keep_alive=self._parser.should_keep_alive())
+            receiving.complete()
 
     def _next(self) -> None:
-        """Serve the next request, if one has come and the client takes its answers."""
-        if self._serving is not None or self._takes_no_more or self._transport is None:
-            return
-        if self._waiting:
-            message = self._serving = self._waiting.popleft()
+        """Take the next requests, if some have come and the client takes its answers, until one is served."""
+        while self._waiting and self._is_free:
+            message = self._waiting.popleft()
+            path, query = target_of(message.target)
+            answer = self._api(Request(message.method, path, query, message.headers, message))
+            if isinstance(answer, Response):
+                self._answer(message, answer, is_whole=message.is_whole or message.is_on_its_way)
+                continue
+            self._serving = message
             self._listener.in_flight += 1
-            self._task = asyncio.get_running_loop().create_task(self._serve(message))
-        elif self._refusal is not None:
-            self._transport.write(head_of(self._refusal, [], 0, is_last=True))
+            self._task = asyncio.get_running_loop().create_task(self._serve(message, answer))
+        if not self._waiting and self._is_free:
+            self._go_on()
+
+    @property
+    def _is_free(self) -> bool:
+        return self._serving is None and not (self._takes_no_more or self._has_ended)
+
+    def _go_on(self) -> None:
+        """Look at what else has come, or end, if nothing more is looked at."""
+        transport = self._transport
+        if transport is None:
+            return
+        if self._refusal is not None:
+            transport.write(head_of(self._refusal, [], 0, is_last=True))
             self._end()
         elif self._is_deaf:
             self._end()
         elif self._unparsed:
             unparsed, self._unparsed = self._unparsed, b""
-            self._transport.resume_reading()
+            transport.resume_reading()
             self.data_received(unparsed)
 
-    async def _serve(self, message: Message) -> None:
-        path, query = target_of(message.target)
-        request = Request(message.method, path, query, message.headers, message)
+    async def _serve(self, message: Message, answer: Awaitable[Response]) -> None:
         response = INTERNAL_ERROR
         try:
-            response = await self._api(request)
+            response = await answer
         finally:  # an API that raises is told of by the event loop
             self._listener.in_flight -= 1
             self._serving = self._task = None
-            self._answer(message, response)
+            self._answer(message, response, is_whole=message.is_whole)
+            self._next()
 
-    def _answer(self, message: Message, response: Response) -> None:
+    def _answer(self, message: Message, response: Response, *, is_whole: bool) -> None:
+        """Write it; another request can only follow if this one is whole, or will be."""
         transport = self._transport
         if transport is None:
             return
-        is_last = self._listener.is_stopping or not message.keeps_alive or self._has_no_more
+        keeps_alive = message.keeps_alive and is_whole and not self._has_no_more
+        is_last = self._listener.is_stopping or not keeps_alive
         status, headers, length = response.status, response.headers, len(response.body)
         try:
             head = head_of(status, headers, length, is_last=is_last, is_old=message.is_old)
@@ -267,10 +304,8 @@ class Connection(asyncio.Protocol):
         self.quiet_since = monotonic()
         if is_last:
             self._end()
-        else:
-            self._next()
 
-    def _go_on(self) -> None:
+    def _invite(self) -> None:
         """Ask for the body of a client that waits to be asked (RFC 9110 section 10.1.1)."""
         if self._transport is not None:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -287,12 +322,12 @@ class Connection(asyncio.Protocol):
             transport.close()
         elif transport.can_write_eof():
             self._receiving = None
-            transport.write_eof()
+            with suppress(OSError):  # it has hung up, and we are yet to hear of it
+                transport.write_eof()
 
     def close_if_idle(self) -> None:
         """Close a connection on which no answer is owed, being read, or being asked for."""
-        is_idle = not self.is_busy and not self._waiting and self._receiving is None and not self._has_ended
-        if is_idle:
+        if not self.is_busy and not self._waiting and self._receiving is None and not self._has_ended:
             self.close()
 
     def close(self) -> None:

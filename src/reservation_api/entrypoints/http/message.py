@@ -70,8 +70,7 @@ class Message:
     __slots__ = (
         "_chunks",
         "_fault",
-        "_go_on",
-        "_is_whole",
+        "_invite",
         "_length",
         "_reader",
         "_reads_since",
@@ -79,12 +78,13 @@ class Message:
         "headers",
         "is_headed",
         "is_old",
+        "is_whole",
         "keeps_alive",
         "method",
         "target",
     )
 
-    def __init__(self, go_on: Callable[[], None]) -> None:
+    def __init__(self, invite: Callable[[], None]) -> None:
         self.method = ""
         self.target = b""
         self.headers = RequestHeaders()
@@ -94,11 +94,11 @@ class Message:
         self.is_old = False
         """HTTP/1.0: the connection is closed unless the answer says otherwise."""
         self.keeps_alive = False
-        """Whether another request may follow: known when this one is whole."""
-        self._go_on = go_on
+        """Whether the client would like another request to follow."""
+        self.is_whole = False
+        self._invite = invite
         self._chunks: list[bytes] = []
         self._length = 0
-        self._is_whole = False
         self._fault: HttpRefusedError | None = None
         self._reader: asyncio.Future[None] | None = None
         self._reads_since = 0.0
@@ -108,6 +108,17 @@ class Message:
         """Whether the headers tell of one."""
         length = self.headers.raw(b"content-length")
         return self.headers.raw(b"transfer-encoding") is not None or length not in {None, b"0"}
+
+    @property
+    def is_on_its_way(self) -> bool:
+        """Whether what is left of the body will come without being asked for, and be short."""
+        length = self.headers.raw(b"content-length")
+        is_short = length is not None and int(length) <= MAX_BODY_BYTES and self._fault is None
+        return is_short and not self._waits_to_be_asked
+
+    @property
+    def _waits_to_be_asked(self) -> bool:
+        return (self.headers.raw(b"expect") or b"").lower() == b"100-continue" and not self.is_old
 
     @property
     def is_plain(self) -> bool:
@@ -123,12 +134,12 @@ class Message:
 
     async def read(self) -> bytes:
         """Return the whole body; see request.Body."""
-        if not self._is_whole and self._fault is None:
+        if not self.is_whole and self._fault is None:
             # A decimal number below 2**64: the parser refuses any other.
             if int(self.headers.raw(b"content-length") or 0) > MAX_BODY_BYTES:
                 raise _too_large()
-            if (self.headers.raw(b"expect") or b"").lower() == b"100-continue" and not self.is_old:
-                self._go_on()
+            if self._waits_to_be_asked:
+                self._invite()
             self._reader = asyncio.get_running_loop().create_future()
             self._reads_since = monotonic()
             await self._reader
@@ -144,10 +155,9 @@ class Message:
         elif self._fault is None:
             self._chunks.append(data)
 
-    def complete(self, *, keep_alive: bool) -> None:
+    def complete(self) -> None:
         """Hear that all of it has come."""
-        self.keeps_alive = keep_alive
-        self._is_whole = True
+        self.is_whole = True
         self._wake()
 
     def overflow(self) -> None:
@@ -165,7 +175,7 @@ class Message:
             self._fail(SlowBodyError("the body took too long to arrive"))
 
     def _fail(self, fault: HttpRefusedError) -> None:
-        if not self._is_whole and self._fault is None:
+        if not self.is_whole and self._fault is None:
             self._fault = fault
             self._wake()
 
@@ -194,6 +204,18 @@ def head_of(
     is_old: bool = False,
 ) -> bytes:
     """Return status line and headers, to the empty line; raises ValueError for a header that is none."""
+    return begin_of(status) + fields_of(status, headers, length, is_last=is_last, is_old=is_old)
+
+
+def begin_of(status: int) -> bytes:
+    """Return the status line and the date: what is the same at one time."""
+    return b"%b%b\r\n" % (_STATUS_LINES[status], _date(int(time())))
+
+
+def fields_of(
+    status: int, headers: HeaderList, length: int, *, is_last: bool = False, is_old: bool = False
+) -> bytes:
+    """Return the other headers, to the empty line: what is the same at all times; raises ValueError."""
     lines = [f"{name}: {value}\r\n" for name, value in headers]
     if status not in _WITHOUT_BODY:
         lines.append(f"content-length: {length}\r\n")
@@ -204,7 +226,7 @@ def head_of(
     text = "".join(lines)
     if text.count("\n") != len(lines) or text.count("\r") != len(lines):
         raise ValueError("a header has a line break in it")
-    return b"%b%b\r\n%b\r\n" % (_STATUS_LINES[status], _date(int(time())), text.encode("latin-1"))
+    return b"%b\r\n" % text.encode("latin-1")
 
 
 def _date(second: int) -> bytes:

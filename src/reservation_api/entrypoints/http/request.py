@@ -1,5 +1,6 @@
 """A request and a response as the handlers see them: no server, no framework."""
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -54,6 +55,10 @@ class Response:
     status: int
     headers: HeaderList
     body: bytes
+
+
+Answer = Response | Awaitable[Response]
+"""A response that is known at once, which costs no task, or what is to be awaited for it."""
 
 
 @dataclass(slots=True)

@@ -5,13 +5,11 @@ HTTP/1.1 and 1.0, without TLS: balancers speak that to us, and each protocol mor
 
 import asyncio
 import resource
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from time import monotonic
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
-from reservation_api.entrypoints.http.connection import Connection
-from reservation_api.entrypoints.http.request import Request, Response
+from reservation_api.entrypoints.http.connection import Api, Connection, nobody
 
 BACKLOG: Final = 1024
 MAX_CONNECTIONS: Final = 8192
@@ -36,12 +34,21 @@ class ServerLimits:
     """And no more than there are descriptors for."""
 
 
+@runtime_checkable
+class TurnsAway(Protocol):
+    """An Api that can do so by a look at the packet."""
+
+    def turn_away(self, packet: bytes) -> bytes | None:
+        """Return the whole answer to a packet that is one request, or None."""
+        ...
+
+
 class HttpServer:
     """Serves an Api on a port, which several processes may share (SO_REUSEPORT)."""
 
     def __init__(
         self,
-        api: Callable[[Request], Awaitable[Response]],
+        api: Api,
         host: str,
         port: int,
         limits: ServerLimits | None = None,
@@ -51,6 +58,7 @@ class HttpServer:
         self.is_stopping = False
         """A connection that is answered from now on is not kept: its client takes another process."""
         self._api = api
+        self._turn_away = api.turn_away if isinstance(api, TurnsAway) else nobody
         self._host = host
         self._port = port
         self._limits = limits or ServerLimits()
@@ -119,7 +127,7 @@ class HttpServer:
         self._connections.discard(connection)
 
     def _connection(self) -> Connection:
-        return Connection(self._api, self)
+        return Connection(self._api, self, self._turn_away)
 
     def _sweep(self) -> None:
         """End what takes too long, now and again and again; a timer for each request would cost more.

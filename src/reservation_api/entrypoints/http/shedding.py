@@ -3,6 +3,7 @@
 from typing import Final
 
 from reservation_api.domain.errors import OverloadedError
+from reservation_api.entrypoints.http.message import begin_of, fields_of
 from reservation_api.entrypoints.http.problems import problem_response
 from reservation_api.entrypoints.http.request import HeaderList, Response
 
@@ -23,10 +24,18 @@ def _made() -> tuple[int, bytes, bytes, list[HeaderList]]:
     return answers[0].status, before, after, [answer.headers for answer in answers]
 
 
-_STATUS, _BEFORE, _AFTER, _HEADERS = _made()
+SHED_STATUS, _BEFORE, _AFTER, _HEADERS = _made()
+_LENGTH: Final = len(_BEFORE + _TRACE_ID.encode() + _AFTER)
+_FIELDS: Final = [fields_of(SHED_STATUS, headers, _LENGTH) + _BEFORE for headers in _HEADERS]
 
 
 def shed_response(number: int, trace_id: str) -> Response:
     """Render `overloaded(number)`, as problem_response does."""
     body = b"%b%b%b" % (_BEFORE, trace_id.encode(), _AFTER)
-    return Response(_STATUS, _HEADERS[number % len(_HEADERS)], body)
+    return Response(SHED_STATUS, _HEADERS[number % len(_HEADERS)], body)
+
+
+def shed_bytes(number: int, trace_id: str) -> bytes:
+    """Write `shed_response` as a connection does that is kept."""
+    fields = _FIELDS[number % len(_FIELDS)]
+    return b"%b%b%b%b" % (begin_of(SHED_STATUS), fields, trace_id.encode(), _AFTER)

@@ -3,9 +3,11 @@
 The event loop is a queue itself: a request that has arrived waits there, unseen, for its first turn. A turn
 is from one look at what is ready to the next; how long one takes is how long what arrives now will wait.
 
-    arrivals    a b c         d e
-    turns       |──────────────|──────────|     measured from the first arrival in a turn to the turn's end
-    present     3              3+2-done         who has come in this turn stays present until it ends
+    sockets are read, each request let in or not      a b c           d e
+    what is ready has its turn                              a b c d-1       d e
+    turns                                             |───────────────|──────────   measured from the first
+    present                                           3               3+2-done      arrival; who has come in
+                                                                                    it is present to its end
 
 The last line is what makes the limit hold for requests that never wait for anything, too: they are done in
 the turn in which they begin, and were waiting in the loop for as long as the turn before took.
@@ -35,7 +37,7 @@ def nowhere_else() -> float:
 
 
 def call_soon(callback: Callable[[], None]) -> object:
-    """Have the running event loop call back when all that is ready now has had its turn."""
+    """Have the running event loop call back among what is ready when all that can be read now has been."""
     return asyncio.get_running_loop().call_soon(callback)
 
 
@@ -50,18 +52,20 @@ class Gate:
         settings: OverloadConfig,
         waited: Seconds = nowhere_else,
         clock: Seconds = perf_counter,
-        at_end_of_turn: Callable[[Callable[[], None]], object] = call_soon,
+        after_reading: Callable[[Callable[[], None]], object] = call_soon,
     ) -> None:
         self.shed = 0
         self.shed_urgent = 0
         self._limit = AdaptiveLimit(settings)
         self._waited = waited
         self._clock = clock
-        self._at_end_of_turn = at_end_of_turn
+        self._after_reading = after_reading
         self._under_way = 0
         self._present = 0
         self._arrived = 0
         self._is_turning = False
+        self._has_read = False
+        """In this turn: another arrival is one of the next."""
         self._turn_began = 0.0
         self._arrived_before_turn = 0
         self._loop_waits = 0.0
@@ -82,17 +86,33 @@ class Gate:
 
     def admit(self, *, urgent: bool) -> bool:
         """Tell whether there is room for a request that has just come; it is present until the turn ends."""
+        if self.is_full(urgent=urgent):
+            self.turn_away(urgent=urgent)
+            return False
+        self._arrive()
+        self._present += 1
+        return True
+
+    def is_full(self, *, urgent: bool = False) -> bool:
+        """Tell whether one that comes now would be turned away."""
+        is_of_this_turn = self._is_turning and not self._has_read
+        present = self._present if is_of_this_turn else self._under_way
+        return present >= (self._places if urgent else self._open_places)
+
+    def turn_away(self, *, urgent: bool) -> None:
+        """Count one for whom there is no room."""
+        self._arrive()
+        if urgent:
+            self.shed_urgent += 1
+        else:
+            self.shed += 1
+
+    def _arrive(self) -> None:
+        if self._has_read:
+            self._end_turn()
         if not self._is_turning:
             self._begin_turn()
         self._arrived += 1
-        if self._present >= (self._places if urgent else self._open_places):
-            if urgent:
-                self.shed_urgent += 1
-            else:
-                self.shed += 1
-            return False
-        self._present += 1
-        return True
 
     def enter(self) -> None:
         """Count a request that was admitted, and is known to be somebody's, until it leaves.
@@ -110,11 +130,17 @@ class Gate:
         self._present = self._under_way
         self._arrived_before_turn = self._arrived
         self._turn_began = self._clock()
-        self._at_end_of_turn(self._end_turn)
+        self._after_reading(self._note_reading)
+
+    def _note_reading(self) -> None:
+        self._has_read = True
+        self._after_reading(self._end_turn)  # if by then nothing has come that would have
 
     def _end_turn(self) -> None:
+        if not self._has_read:
+            return
         now = self._clock()
-        self._is_turning = False
+        self._is_turning = self._has_read = False
         self._loop_waits += (self._arrived - self._arrived_before_turn) * (now - self._turn_began)
         self._most_present = max(self._most_present, self._present)
         arrived = self._arrived - self._arrived_before_window
