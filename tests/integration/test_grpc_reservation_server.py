@@ -12,11 +12,10 @@ import pytest
 import uvloop
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.support.api import NamedTokens, answering, ready
-from tests.support.grpc_reservations import PATIENT_SECONDS, SERVICE, Served, request_of, served, until
+from tests.support.grpc_reservations import SERVICE, Served, request_of, served, until
 
 from reservation_api.application.health import Readiness
 from reservation_api.application.use_cases import UseCases
-from reservation_api.config.tree import OverloadConfig, RateLimitConfig
 from reservation_api.domain.errors import StoreUnavailableError
 from reservation_api.entrypoints.grpc.reservation_server import (
     MAX_CALLS,
@@ -25,7 +24,6 @@ from reservation_api.entrypoints.grpc.reservation_server import (
     ReservationServerSettings,
     ServerTls,
 )
-from reservation_api.entrypoints.overload.guards import open_guards
 from reservation_api.telemetry.metrics import Metrics
 from reservation_proto.reservation.v1 import reservation_pb2 as wire
 
@@ -34,14 +32,6 @@ SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 HOLD = {"event_id": "evt_1", "quantity": 1, "idempotency_key": "the-key"}
 GOAWAY, PING, ENHANCE_YOUR_CALM = 7, 6, 11
-UNGUARDED = ReservationServerSettings(
-    port=0,
-    guards=open_guards(
-        OverloadConfig(target_wait_seconds=PATIENT_SECONDS, max_in_flight=2 * MAX_CALLS),
-        RateLimitConfig(requests_per_second=0),
-    ),
-)
-"""Nothing but gRPC's own bound turns a call away."""
 
 
 def server_on(port: int, **settings: Any) -> ReservationServer:
@@ -113,7 +103,7 @@ async def test_calls_above_the_bound_are_refused_and_the_others_answered(tmp_pat
         raise StoreUnavailableError("now")
 
     use_cases = cast("UseCases", SimpleNamespace(hold=wait, confirm=0, cancel=0, extend=0, queries=0))
-    async with served(tmp_path, UNGUARDED, use_cases=use_cases) as running:
+    async with served(tmp_path, use_cases=use_cases) as running:
         request = request_of("CreateReservation", **HOLD)
         calls = [running.client().start("CreateReservation", request, seconds=60) for _ in range(MAX_CALLS)]
         await until(lambda: running.server.in_flight == MAX_CALLS)

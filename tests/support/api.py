@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
+from tests.support.overload import unhurried
 from tests.support.runtimes import Ports
 
 from reservation_api.adapters.trusting_payment.verifier import TrustingPaymentVerifier
@@ -75,9 +76,11 @@ def make_api(
     health: Health | None = None,
     metrics: Metrics | None = None,
 ) -> Api:
-    """Wire an Api that accepts traffic."""
+    """Wire an Api that accepts traffic, however busy the machine is."""
     health = health or ready()
-    return Api(use_cases, tokens or NamedTokens(), health, clock, metrics or Metrics())
+    api = Api(use_cases, tokens or NamedTokens(), health, clock, metrics or Metrics())
+    api.guards = unhurried()
+    return api
 
 
 def ready(checks: Mapping[str, Any] | None = None) -> Health:

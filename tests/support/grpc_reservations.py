@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 from tests.support.api import NamedTokens, make_use_cases, offer_to_nobody, ready
 from tests.support.clock import FakeClock
 from tests.support.faults import DecliningInventory
+from tests.support.overload import unhurried
 from tests.support.runtimes import Ports, sqlite_on_disk
 from tests.support.venues import venue
 
@@ -21,6 +22,7 @@ from reservation_api.application.health import Health
 from reservation_api.application.use_cases import UseCases
 from reservation_api.bootstrap.counting import counting_moves
 from reservation_api.entrypoints.grpc.reservation_server import ReservationServer, ReservationServerSettings
+from reservation_api.entrypoints.overload.guards import OverloadGuards
 from reservation_api.telemetry.metrics import Metrics
 from reservation_proto.common.v1 import errors_pb2 as codes
 from reservation_proto.reservation.v1 import reservation_pb2 as wire
@@ -117,8 +119,13 @@ async def served(
     use_cases: UseCases | None = None,
     tokens: Any = None,
     around_inventory: Callable[[Any], Any] | None = None,
+    guards: OverloadGuards | None = None,
 ) -> AsyncIterator[Served]:
-    """Serve a fresh runtime, or these use cases, and connect to it."""
+    """Serve a fresh runtime, or these use cases, and connect to it.
+
+    Only guards of the test's own turn anybody away; the settings' would on a busy machine.
+    """
+    settings = replace(settings, guards=guards or unhurried())
     clock, metrics, health = FakeClock(), Metrics(), ready()
     async with sold_from(folder, clock) as runtime:
         ports = runtime

@@ -14,12 +14,16 @@ from itertools import count
 from reservation_api.config.tree import OverloadConfig, RateLimitConfig
 from reservation_api.entrypoints.overload.gate import Gate
 from reservation_api.entrypoints.overload.guards import OverloadGuards, open_guards
+from reservation_api.entrypoints.overload.rate_limit import RateLimit
 
 CPU_SECONDS = 0.001
 """Of a request: 1,000 a second are what the server can do."""
 CAPACITY = 1 / CPU_SECONDS
 SHED_SECONDS = CPU_SECONDS / 20
 TURNS = 4
+
+PATIENCE_SECONDS = 60.0
+ROOM_FOR_ALL = 10_000
 
 Step = Callable[[], None]
 
@@ -135,8 +139,18 @@ def steady(rate: float, begin: float, end: float, like: Arrival | None = None) -
 
 
 def room_for(requests: int, rates: RateLimitConfig | None = None, reserved: float = 0.0) -> OverloadGuards:
-    """Make the guards of a process that takes so many requests at once, neither more nor less."""
-    return open_guards(OverloadConfig(1.0, requests, requests, reserved), rates)
+    """Make the guards of a process that takes so many requests at once, neither more nor less.
+
+    No time passes for its rates: who has asked too often stays so on the slowest machine.
+    """
+    gate = Gate(OverloadConfig(PATIENCE_SECONDS, requests, requests, reserved))
+    return OverloadGuards(gate, RateLimit(rates or RateLimitConfig(), clock=lambda: 0.0))
+
+
+def unhurried() -> OverloadGuards:
+    """Make guards that take a busy machine for no overload, and nobody for too eager: for other tests."""
+    settings = OverloadConfig(PATIENCE_SECONDS, ROOM_FOR_ALL, ROOM_FOR_ALL)
+    return open_guards(settings, RateLimitConfig(requests_per_second=0))
 
 
 def full(reserved: float = 0.0) -> OverloadGuards:
