@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from reservation_api.application.examination.alarms import Watches, facts_of, together, watching
+from reservation_api.application.examination.document import Environment, subjects_of
 from reservation_api.ports.deployment import Alarms
 
 TOPIC = "arn:aws:sns:ap-northeast-2:123456789012:alarms"
@@ -122,3 +123,18 @@ def test_alarms_together_watch_what_each_does_and_differences_stand_side_by_side
 def test_one_alarm_of_several_that_tells_nobody_is_not_made_good_by_another() -> None:
     loud = facts_of(alarm(AlarmActions=[TOPIC]), Alarms([], []))
     assert together([loud, facts_of(alarm(), Alarms([], []))])["notifies"] == []
+
+
+def test_an_alarm_on_a_part_is_told_from_one_on_all() -> None:
+    of_one = alarm(Dimensions=[{"Name": "endpoint", "Value": "GET /x"}])
+    assert facts_of(alarm(), Alarms([], []))["dimensions"] == []
+    assert facts_of(of_one, Alarms([], []))["dimensions"] == ["endpoint=GET /x"]
+
+
+def test_errors_of_one_zone_alone_are_not_all_errors() -> None:
+    subjects = subjects_of(Environment("env", "ap-northeast-2", "123456789012"))
+    (checks,) = [checks for subject, checks in subjects if subject.name == "High Error Rate"]
+    (of_all,) = [check.expectation for check in checks if check.fact == "dimensions"]
+    balancer, zone = "LoadBalancer=app/reservation/1", "AvailabilityZone=ap-northeast-2a"
+    assert of_all.judge([balancer]) == (True, [])
+    assert of_all.judge([zone, balancer]) == (False, [zone])
