@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from tests.support.aws_environment import TABLES, aws_environment
+from tests.support.aws_environment import PATIENCE, TABLES, aws_environment
 from tests.support.clock import FakeClock
 from tests.support.databases import opened_database
 from tests.support.dynamodb import shared_ministack
@@ -127,7 +127,8 @@ async def test_on_aws_it_does_the_same(tmp_path: Path) -> None:
         await ports.load_event(grid_plan(EVENT, "Test", "KRW", Grid({"A": 1000}, 1, 2)))
         await hold(ports, 2)
         tables = {f"APP_DYNAMODB_TABLES_{kind.upper()}": f"test-{kind}" for kind in TABLES}
-        with container(HANDLER, tmp_path, {**aws_environment(url, bus.name), **tables}) as function:
+        environment = {**aws_environment(url, bus.name), **tables, **PATIENCE}
+        with container(HANDLER, tmp_path, environment) as function:
             assert function.invoke({}) == {"due": 2, "done": True}
             assert function.invoke({}) == {"due": 0, "done": True}
         assert statuses(ports) == [Status.EXPIRED, Status.EXPIRED]

@@ -6,6 +6,12 @@ from tests.support.ministack import REGION
 
 TABLES = ("reservations", "orders", "idempotency", "outbox")
 
+PATIENCE = {
+    "APP_STORE_TIMELIMITER_TIMEOUT_DURATION_MILLISECONDS": "10000",
+    "APP_EVENTBUS_TIMELIMITER_TIMEOUT_DURATION_MILLISECONDS": "10000",
+}
+"""A busy machine must not pass for an AWS that gives no answer."""
+
 
 def table_names(env: str = "test") -> list[str]:
     """The document's names."""

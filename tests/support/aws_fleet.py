@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from tests.support.aws_environment import aws_environment
+from tests.support.aws_environment import PATIENCE, aws_environment
 from tests.support.dynamodb import Tables, empty_tables, shared_ministack
 from tests.support.eventbridge import Bus, create_bus
 from tests.support.invariants import check_settled
@@ -39,8 +39,7 @@ TOKEN_SECONDS = 600
 KEPT_HIDDEN_SECONDS = 3600
 """What has been read from the queue does not come again: quicker than to delete it."""
 LIMITS = {
-    "APP_STORE_TIMELIMITER_TIMEOUT_DURATION_MILLISECONDS": "10000",
-    "APP_EVENTBUS_TIMELIMITER_TIMEOUT_DURATION_MILLISECONDS": "10000",
+    **PATIENCE,
     "APP_INVENTORY_TIMELIMITER_TIMEOUT_DURATION_MILLISECONDS": "5000",
 }
 """Long: a machine that is busy must not pass for an outage."""

@@ -14,6 +14,7 @@ from reservation_api.adapters.sqlite.database import Database
 def opened_database(path: Path) -> Database:
     """Open a file; one that is not there is empty, its schema the newest."""
     if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(_empty_file())
     return Database(path, "NORMAL")
 

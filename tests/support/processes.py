@@ -24,11 +24,16 @@ from urllib.request import ProxyHandler, build_opener
 
 from tests.support.ports import HOST, free_port
 
+from reservation_api.adapters.system_clock import SystemClock
+from reservation_api.bootstrap import open_issuer
+from reservation_api.config import load
+
 PROGRAM = (sys.executable, "-m", "reservation_api")
 START_SECONDS = 20.0
 STOP_SECONDS = 40.0
 """Longer than the service's own 30: it is to end by itself, if it can."""
 POLL_SECONDS = 0.02
+TOKEN_SECONDS = 3600
 READINESS = "/actuator/health/readiness"
 NO_OVERLOAD = {"APP_OVERLOAD_TARGET_WAIT_MILLISECONDS": "10000", "APP_RATE_LIMIT_REQUESTS_PER_SECOND": "0"}
 """A busy machine must not pass for an overload, nor a test for somebody who asks too often."""
@@ -88,7 +93,10 @@ class Running:
         return run_command(*arguments, environment=self.environment)
 
     def bearer(self, subject: str, scope: str = "") -> dict[str, str]:
-        token = self.command("token", "--sub", subject, "--scope", scope).strip()
+        """Return the header of a token such as `token` prints, without starting a process for it."""
+        config = load(self.environment)
+        lasts = (TOKEN_SECONDS, SystemClock().now())
+        token = open_issuer(config).issue(subject, scope.split(), *lasts, config.identity.audience)
         return {"Authorization": f"Bearer {token}"}
 
     def log_text(self) -> str:
