@@ -1,5 +1,6 @@
 """What a plan says, reckoned again by hand."""
 
+import logging
 from dataclasses import replace
 from functools import cache
 from math import ceil
@@ -15,9 +16,13 @@ from reservation_api.application.capacity.processes import requests_per_second_p
 from reservation_api.application.capacity.tables import shards, units, warm
 from reservation_api.application.capacity.tariff import default_tariff, measured_cpu
 from reservation_api.application.relay import GATHER_SECONDS
+from reservation_api.bootstrap.counting import MOVE, MoveLine
 from reservation_api.bootstrap.rehearsal import charges_of
 from reservation_api.entrypoints.workers import background
+from reservation_api.telemetry.logs import Head, JsonFormatter
+from reservation_api.telemetry.request_line import REQUEST, RequestLine
 
+SUBJECT: Final = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"
 CPU: Final = "hold=200us,get=100us,confirm=300us,cancel=150us,expire=250us"
 
 
@@ -124,6 +129,27 @@ def test_a_million_reservations_cost_what_their_units_and_events_do() -> None:
     assert writes.dollars == round(round(writes.count, 2) * writes.price.dollars, 2)
     assert by_name["events put on the bus"].count == pytest.approx(2)
     assert by_name["balancer"].count == pytest.approx(30_000 / 6000 * 2)
+
+
+def test_each_request_and_each_move_has_a_line_in_the_log() -> None:
+    request = RequestLine(
+        "0" * 32, "POST /v1/reservations/{reservation_id}/confirm", SUBJECT, f"rsv_{'0' * 32}", 201, 12.345
+    )
+    move = MoveLine("0" * 32, f"rsv_{'0' * 32}", SUBJECT, "evt_2026_tour", "CONFIRMED", 2, 12345.0)
+    formatter = JsonFormatter({"process": "serve", "pid": 12345, "child": 1})
+    heads = (
+        Head("reservation_api.http", logging.INFO, REQUEST),
+        Head("reservation_api.moves", logging.INFO, MOVE),
+    )
+    charged = [
+        len(formatter.struct_line(head, line, 0.0, is_quoting=False))
+        for head, line in zip(heads, (request, move), strict=True)
+    ]
+    assert question().tariff.assumed.line_bytes == pytest.approx(sum(charged) / 2, rel=0.1)
+    requests, moves = 5_000_000, 2_000_000
+    by_name = {cost.what: cost for cost in costs_of_a_million(question())}
+    gigabytes = (requests + moves) * question().tariff.assumed.line_bytes / 1_000_000_000
+    assert by_name["logs: a line for each request and each move"].count == pytest.approx(gigabytes)
 
 
 def test_an_hour_is_the_sum_of_its_parts_and_a_million_its_share() -> None:

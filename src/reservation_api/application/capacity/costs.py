@@ -47,6 +47,7 @@ def costs_of_a_million(question: Question) -> list[Cost]:
     event_gigabytes = sum(count * charges[name].event_bytes for name, count in times.items()) / _GB
     kept = sum(count * charges[name].stored_bytes for name, count in times.items()) / _GB
     requests = sum(count for name, count in times.items() if name in REQUESTS)
+    lines = (requests + events) * assumed.line_bytes / _GB
     called = events * assumed.targets_per_event
     busy = called * assumed.consumer_milliseconds / 1000 * assumed.consumer_megabytes / 1024
     return [
@@ -59,6 +60,7 @@ def costs_of_a_million(question: Question) -> list[Cost]:
         Cost("event processor: invocations", called / MILLION, prices.invocations),
         Cost("event processor: memory", busy, prices.function_memory),
         Cost("logs: events, by function and audit", event_gigabytes * assumed.logged_times, prices.logs),
+        Cost("logs: a line for each request and each move", lines, prices.logs),
         Cost("balancer", requests * assumed.request_kilobytes * 1000 / _GB, prices.balancer_units),
     ]
 

@@ -77,6 +77,7 @@ class Assumed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     consumer_megabytes: float
     request_kilobytes: float
     logged_times: float
+    line_bytes: float
     task_vcpus: int
     memory_gigabytes_per_vcpu: float
     shard_fill_percent: float
