@@ -22,7 +22,7 @@ SAMPLES_OF_P999 = 2000
 
 def _floor(floor: Floor) -> Iterator[str]:
     yield "An answer that is always the same, saturated: what no service on this machine can get below."
-    peaks = {"nginx": floor.nginx, "Granian, as we run it": floor.granian}
+    peaks = {"nginx": floor.nginx, "Granian": floor.granian}
     rows = ((name, *_peak(peak)) if peak else (name, "not installed", "") for name, peak in peaks.items())
     yield table(("server", "CPU us an answer", "answers a second and core"), rows)
 
