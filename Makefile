@@ -3,9 +3,11 @@ PYTHON ?= python3
 UV := .tools/bin/uv
 RUN := .venv/bin/
 export UV_PYTHON_DOWNLOADS = never
+# Tests start hundreds of processes: each would compile anew all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast test-integration test-faults test-infra test-processes test-mutants lint-infra check format documents protos lambda-package bench clean
+.PHONY: help run test test-fast test-integration test-faults test-infra test-applied test-testkit test-processes test-mutants lint-infra check format documents protos lambda-package bench clean
 
 help: ## Print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,12 +25,21 @@ $(UV):
 	UV_PROJECT_ENVIRONMENT=$(CURDIR)/.tools/lint $(UV) sync --frozen --quiet --python $(PYTHON) --project infra/lint
 	@touch $@
 
+# Fetched once, before two who read it.
+.tools/terraform/schema.json: infra/terraform/testkit/wheels.txt $(wildcard infra/terraform/testkit/*.py infra/terraform/testkit/kinds/*.py) | .venv/.synced
+	PYTHONPATH=infra/terraform $(RUN)python -m testkit fetch
+	@touch $@
+
 run: .venv/.synced ## Start the whole service on this machine, with a demo event and a token
 	$(RUN)reservation-api dev
 
+# Halves of the infrastructure's tests, of a length.
+INFRA := test-applied test-testkit
+APPLIED_TESTS := $(addprefix tests/infra/,test_configurations.py test_doctor_on_terraform.py test_service_on_terraform.py)
+
 # What the two cores of a small machine share, longest first: each takes the next when it is done with one.
 # All of them run, whichever fails; each is shown when it has ended.
-SIDE_BY_SIDE := test-faults test-integration test-infra check test-fast lint-infra
+SIDE_BY_SIDE := test-faults test-integration $(INFRA) check test-fast lint-infra
 TOGETHER := -j2 --keep-going $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 FAULT_TESTS := $(addprefix tests/integration/,test_every_await.py test_invariants_under_faults.py test_fault_matrix.py)
 
@@ -51,7 +62,13 @@ test-processes: .venv/.synced ## The service as users meet it: real processes, k
 	$(RUN)pytest tests/e2e
 
 test-infra: .venv/.synced .tools/lint/.synced ## Infrastructure only: apply Terraform to stand-ins for AWS
-	$(RUN)pytest tests/infra --ignore tests/infra/test_mutants.py
+	$(MAKE) $(TOGETHER) $(INFRA)
+
+test-applied: .venv/.synced .tools/terraform/schema.json ## Of it: modules and environments, planned and applied
+	$(RUN)pytest $(APPLIED_TESTS)
+
+test-testkit: .venv/.synced .tools/lint/.synced .tools/terraform/schema.json ## Of it: all the rest
+	$(RUN)pytest tests/infra $(addprefix --ignore=,tests/infra/test_mutants.py $(APPLIED_TESTS))
 
 test-mutants: .venv/.synced .tools/lint/.synced ## Whether each of ninety mistakes in the infrastructure turns its check red
 	$(RUN)pytest tests/infra/test_mutants.py

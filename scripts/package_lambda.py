@@ -101,7 +101,7 @@ def pack(folder: Path, archive: Path) -> int:
     if size > MAX_UNPACKED_BYTES:
         raise PackageError(f"{size} bytes unpacked are more than the {MAX_UNPACKED_BYTES} that Lambda takes")
     archive.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as written:
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as written:
         for name, path in files:
             entry = zipfile.ZipInfo(name, EPOCH)
             entry.compress_type = zipfile.ZIP_DEFLATED

@@ -22,9 +22,9 @@ def schema(schema_and_protocol: Fetched) -> Schema:
 
 
 @pytest.fixture(scope="session")
-def dev(schema_and_protocol: Fetched, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+def dev() -> Iterator[Deployed]:
     """The small environment, applied."""
-    with deployed(tmp_path_factory.mktemp("dev"), schema_and_protocol) as applied:
+    with deployed() as applied:
         yield applied
 
 

@@ -69,9 +69,14 @@ def complained(folder: Path, policies: Mapping[str, str]) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def policies(schema_and_protocol: Fetched, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def policies(
+    schema_and_protocol: Fetched,
+    running_servers: Mapping[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, str]:
     """Every policy in a plan that leaves none of them open, by its address."""
-    with planning(POLICIES, tmp_path_factory.mktemp("policies"), schema_and_protocol) as place:
+    work = tmp_path_factory.mktemp("policies")
+    with planning(POLICIES, work, schema_and_protocol, running_servers) as place:
         resources = planned(place, {})
     return {
         f"{address}.{attribute}": values[attribute]

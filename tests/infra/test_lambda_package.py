@@ -17,6 +17,8 @@ from scripts.package_lambda import (
     PackageError,
     Target,
     build,
+    collect,
+    files_of,
     pack,
     uv,
 )
@@ -104,9 +106,11 @@ def test_its_libraries_are_for_the_architecture_that_is_asked_for(tmp_path: Path
 @pytest.mark.timeout(300)
 def test_each_handler_runs_from_the_package_alone(tmp_path: Path) -> None:
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    build(tmp_path / "one.zip", Target(HERE[platform.machine()], version))
-    with zipfile.ZipFile(tmp_path / "one.zip") as packed:
-        packed.extractall(tmp_path / "package")
+    collect(tmp_path / "collected", Target(HERE[platform.machine()], version))
+    for name, path in files_of(tmp_path / "collected"):
+        packed = tmp_path / "package" / name
+        packed.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(packed)
     program = (
         "import json, sys; sys.path.append(sys.argv[1]);"
         "from reservation_api.entrypoints.lambdas import event_processor, expiry;"

@@ -3,7 +3,7 @@
 import json
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,8 +105,13 @@ def test_it_is_noticed(place: Workspace, mutant: Mutant) -> None:
 
 
 @pytest.fixture(scope="module")
-def production(schema_and_protocol: Fetched, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
-    with planning(PROD, tmp_path_factory.mktemp("production"), schema_and_protocol) as opened:
+def production(
+    schema_and_protocol: Fetched,
+    running_servers: Mapping[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Workspace]:
+    work = tmp_path_factory.mktemp("production")
+    with planning(PROD, work, schema_and_protocol, running_servers) as opened:
         yield opened
 
 

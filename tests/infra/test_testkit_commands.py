@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -11,8 +11,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from testkit.__main__ import main
+from testkit.check import Settings, check_on
 from testkit.fetch import HERE, ROOT, Fetched
-from testkit.terraform import HOW_TO_GET_IT, installed, workspace
+from testkit.terraform import HOW_TO_GET_IT, TerraformError, installed, workspace
 
 VERSIONS: Final = """terraform {
   required_version = ">= 1.11"
@@ -103,11 +104,12 @@ def test_a_good_configuration_passes_every_step(folder: Path) -> None:
 
 
 @needs_terraform
-def test_expectations_that_are_not_met_end_it(folder: Path) -> None:
-    result = run("check", folder, "--expect", folder / "expectations.py")
-    assert result.exit_code == 1
-    assert steps(result)[-1] == "second plan is empty"
-    assert "AssertionError: {'VisibilityTimeout': '60'}" in result.output
+def test_expectations_that_are_not_met_end_it(folder: Path, servers: Mapping[str, str]) -> None:
+    reports: list[str] = []
+    settings = Settings(folder, expectations=[folder / "expectations.py"])
+    with pytest.raises(TerraformError, match=r"AssertionError: \{'VisibilityTimeout': '60'\}"):
+        check_on(servers, settings, reports.append)
+    assert "second plan is empty" in reports[-1]
 
 
 @needs_terraform
@@ -167,18 +169,19 @@ resource "aws_cloudwatch_event_rule" "this" {{
 
 
 @needs_terraform
-def test_what_is_known_only_when_it_is_applied_is_looked_at_then(folder: Path) -> None:
+def test_what_is_known_only_when_it_is_applied_is_looked_at_then(
+    folder: Path, servers: Mapping[str, str]
+) -> None:
     late = """
-resource "aws_sqs_queue_policy" "this" {
-  queue_url = aws_sqs_queue.this.id
-  policy    = aws_sqs_queue.this.arn
+resource "aws_iam_policy" "this" {
+  policy = aws_sqs_queue.this.arn
 }
 """
     (folder / "main.tf").write_text(VERSIONS + QUEUE + late)
-    result = run("check", folder)
-    assert result.exit_code == 1
-    assert steps(result)[-1] == "plan"
-    assert "policy is not a JSON object" in result.output
+    reports: list[str] = []
+    with pytest.raises(TerraformError, match="policy: not JSON"):
+        check_on(servers, Settings(folder), reports.append)
+    assert "plan" in reports[-1]
 
 
 @needs_terraform

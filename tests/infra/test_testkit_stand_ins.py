@@ -93,13 +93,6 @@ def scales(aws: Aws) -> bool:
     return bool(client.describe_scalable_targets(ServiceNamespace="ecs")["ScalableTargets"])
 
 
-def keeps_rotation_period(aws: Aws) -> bool:
-    client = aws.client("kms")
-    key = client.create_key()["KeyMetadata"]["KeyId"]
-    client.enable_key_rotation(KeyId=key, RotationPeriodInDays=180)
-    return bool(client.get_key_rotation_status(KeyId=key).get("RotationPeriodInDays") == 180)
-
-
 def keeps_logging_of_functions(aws: Aws) -> bool:
     client, name = aws.client("lambda"), unique("function")
     client.create_function(
@@ -138,7 +131,6 @@ PROBES: Final[dict[str, Callable[[Aws], bool]]] = {
     "dynamodb": keeps_table_class,
     "ecs": keeps_deployment,
     "ecs:scaled": scales,
-    "kms": keeps_rotation_period,
     "lambda": keeps_logging_of_functions,
     "logs": changes_metric_filters,
     "sqs": keeps_who_may_redrive,

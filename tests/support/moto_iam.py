@@ -140,8 +140,18 @@ def _serve(port: int) -> None:
 
     authenticator._authenticate_and_authorize_normal_action = authorize_each
     deliver_as_aws_does()
+    _keep_who_may_redrive()
     ThreadedMotoServer(HOST, port, verbose=False).start()
     threading.Event().wait()
+
+
+def _keep_who_may_redrive() -> None:
+    """Answer an attribute of queues that moto takes and forgets: Terraform would see a difference."""
+    from moto.sqs.models import Queue  # noqa: PLC0415
+
+    queue: Any = Queue
+    queue.redrive_allow_policy = None
+    queue.BASE_ATTRIBUTES = [*queue.BASE_ATTRIBUTES, "RedriveAllowPolicy"]
 
 
 def _permissions(handler: Any) -> Iterator[tuple[str, str]]:

@@ -1,10 +1,10 @@
-"""The small environment, applied once for all who look at it: `doctor`, and the service itself.
+"""The small environment, applied once for all who look at it: expectations, `doctor`, and the service itself.
 
 The service's own calls go to moto, which asks for permission by the policies that it was given; ministack has
 what moto does not keep.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +15,11 @@ from tests.support.moto_iam import MotoIam, moto_with_iam
 
 from testkit import backends
 from testkit.aws import Aws
-from testkit.fetch import Fetched
-from testkit.terraform import workspace
+from testkit.check import Settings, applied
 
 ENV: Final = "traffic-tacos-dev"
-DEV: Final = Path(__file__).parents[2] / "infra/terraform/environments/dev/tests/apply"
-ON_MOTO: Final = ("dynamodb", "kms", "logs", "sqs")
+DEV: Final = Path(__file__).parents[2] / "infra/terraform/environments/dev/tests/apply/expectations.py"
+ON_MOTO: Final = ("dynamodb", "logs", "sqs")
 """Elsewhere they are ministack's, which knows nothing of moto's roles."""
 
 
@@ -31,6 +30,8 @@ class Deployed:
     iam: MotoIam
     aws: Aws
     endpoints: Mapping[str, str]
+    reports: Sequence[str]
+    """The steps that it has passed."""
 
     def container(self, name: str) -> Mapping[str, Any]:
         """Return the container of a task definition: `api` or `worker`."""
@@ -40,12 +41,11 @@ class Deployed:
 
 
 @contextmanager
-def deployed(work: Path, fetched: Fetched) -> Iterator[Deployed]:
-    """Apply the environment; it is gone with its servers."""
+def deployed() -> Iterator[Deployed]:
+    """Take the environment through every step; it is destroyed at the end of the block."""
+    reports: list[str] = []
     with ministack(MINISTACK_ACCOUNT_ID=backends.ACCOUNT) as rest, moto_with_iam() as iam:
         servers = {"ministack": rest.url, "moto": iam.url}
-        endpoints = backends.endpoints(servers, dict.fromkeys(ON_MOTO, "moto"))
-        with workspace(DEV, work, fetched, endpoints) as place:
-            place.run("init", "-input=false")
-            place.run("apply", "-input=false", "-auto-approve")
-        yield Deployed(iam, Aws(endpoints), endpoints)
+        settings = Settings(DEV.parent, expectations=[DEV], servers=dict.fromkeys(ON_MOTO, "moto"))
+        with applied(servers, settings, reports.append) as endpoints:
+            yield Deployed(iam, Aws(endpoints), endpoints, reports)

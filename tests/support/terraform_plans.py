@@ -2,14 +2,13 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from testkit import backends
 from testkit.backends import ACCOUNT, REGION
 from testkit.fetch import Fetched
-from testkit.servers import stand_ins
 from testkit.terraform import Workspace, workspace
 
 TERRAFORM: Final = Path(__file__).parents[2] / "infra" / "terraform"
@@ -32,13 +31,10 @@ PROD_VALUES: Final[Mapping[str, Any]] = {
 
 @contextmanager
 def planning(
-    configuration: Path, work: Path, fetched: Fetched, servers: Mapping[str, str] | None = None
+    configuration: Path, work: Path, fetched: Fetched, servers: Mapping[str, str]
 ) -> Iterator[Workspace]:
-    """Initialise a configuration in a copy of all of infra/terraform, beside new stand-ins if none run."""
-    with (
-        nullcontext(servers) if servers else stand_ins(work) as started,
-        workspace(configuration, work, fetched, backends.endpoints(started)) as place,
-    ):
+    """Initialise a configuration in a copy of all of infra/terraform, beside stand-ins that run."""
+    with workspace(configuration, work, fetched, backends.endpoints(servers)) as place:
         place.run("init", "-input=false")
         yield place
 

@@ -12,7 +12,6 @@ SERVICES: Final[Mapping[str, tuple[str, str]]] = {
     "dynamodb": ("ministack", "keeps replicas, table classes and on-demand limits, and sweeps TTL"),
     "ecs": ("ministack", "keeps how a service is deployed"),
     "ecs:scaled": ("moto", "ministack scales nothing, and moto looks for services on its own"),
-    "kms": ("ministack", "keeps the period of a key's rotation"),
     "lambda": ("ministack", "keeps dead letter queue and logging of a function"),
     "logs": ("ministack", "changes a metric filter; moto keeps the first"),
     "sqs": ("ministack", "keeps who may redrive to a queue, and gives it back to a FIFO queue"),

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -38,6 +39,7 @@ class Settings:
 
 Step = tuple[str, Callable[[], object]]
 Report = Callable[[str], None]
+Endpoints = Mapping[str, str]
 
 
 def check(settings: Settings, report: Report = print) -> None:
@@ -48,13 +50,22 @@ def check(settings: Settings, report: Report = print) -> None:
 
 def check_on(servers: Mapping[str, str], settings: Settings, report: Report = print) -> None:
     """Do the same on stand-ins that run already."""
+    with applied(servers, settings, report):
+        pass
+
+
+@contextmanager
+def applied(servers: Mapping[str, str], settings: Settings, report: Report = print) -> Iterator[Endpoints]:
+    """Do the same, and leave what was made there until the end of the block; yield where each service is."""
     found = fetched(KINDS, DATA_SOURCES)
     endpoints = backends.endpoints(servers, settings.servers)
     with (
         tempfile.TemporaryDirectory(prefix="testkit-") as temporary,
         workspace(settings.source, Path(temporary), found, endpoints) as place,
     ):
-        _walk([*_first(place), *_applied(place, settings)], settings.source, report)
+        _walk([*_first(place), *_made(place, settings)], settings.source, report)
+        yield endpoints
+        _walk(_destroyed(place, settings), settings.source, report)
 
 
 def check_mocked(source: Path, report: Report = print) -> None:
@@ -82,18 +93,19 @@ def _first(place: Workspace) -> Iterator[Step]:
         yield "test", lambda: place.run("test")
 
 
-def _applied(place: Workspace, settings: Settings) -> Iterator[Step]:
+def _made(place: Workspace, settings: Settings) -> Iterator[Step]:
     arguments = settings.arguments
     yield "plan", lambda: place.run("plan", "-input=false", "-out=plan", *arguments)
     yield "apply", lambda: place.run("apply", "-input=false", "plan")
     yield "second plan is empty", lambda: _plan_nothing(place, arguments)
     for script in settings.expectations:
         yield f"expectations of {script.name}", functools.partial(expect, place, script)
+
+
+def _destroyed(place: Workspace, settings: Settings) -> Iterator[Step]:
     # Nothing has changed since the second plan read it all.
-    yield (
-        "destroy",
-        lambda: place.run("destroy", "-input=false", "-auto-approve", "-refresh=false", *arguments),
-    )
+    command = ["destroy", "-input=false", "-auto-approve", "-refresh=false", *settings.arguments]
+    yield "destroy", lambda: place.run(*command)
 
 
 def _plan_nothing(place: Workspace, arguments: Sequence[str]) -> None:

@@ -82,4 +82,3 @@ class DataKind:
 
     name: str
     read: ReadData
-    faults: Callable[[State], Iterable[Fault]] = no_faults

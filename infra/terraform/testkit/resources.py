@@ -40,10 +40,6 @@ class Resources:
         """Find what AWS would refuse."""
         return list(KINDS[name].faults(config))
 
-    def data_faults(self, name: str, config: State) -> list[Fault]:
-        """Find what a data source can not look for."""
-        return list(DATA_SOURCES[name].faults(config))
-
     def plan(self, name: str, config: State, prior: State | None) -> planning.Plan:
         """Plan a creation, an update or a replacement."""
         block = self._block(name)

@@ -69,30 +69,20 @@ ACM: Final = Tagging(
 )
 DYNAMODB: Final = Tagging("dynamodb", "ResourceArn", list_call="list_tags_of_resource")
 EVENTS: Final = Tagging("events", "ResourceARN")
-SCHEDULER: Final = Tagging("scheduler", "ResourceArn")
 SNS: Final = Tagging("sns", "ResourceArn")
 CLOUDWATCH: Final = Tagging("cloudwatch", "ResourceARN")
 COMPOSITE: Final = Tagging("cloudwatch", "ResourceARN", part="composite")
 SECRETS: Final = Tagging("secretsmanager", "SecretId")
 LOGS: Final = Tagging("logs", "resourceArn", "tags", "tagKeys", None)
-ECR: Final = Tagging("ecr", "resourceArn", "tags", "tagKeys")
 ECS: Final = Tagging("ecs", "resourceArn", "tags", "tagKeys", _LOWER)
 AUTOSCALING: Final = Tagging("application-autoscaling", "ResourceARN", pair=None)
 LAMBDA: Final = Tagging("lambda", "Resource", pair=None, list_call="list_tags")
 SQS: Final = Tagging(
     "sqs", "QueueUrl", "Tags", "TagKeys", None, "list_queue_tags", "tag_queue", "untag_queue"
 )
-KMS: Final = Tagging("kms", "KeyId", pair=("TagKey", "TagValue"), list_call="list_resource_tags")
 ROLE: Final = Tagging(
     "iam", "RoleName", list_call="list_role_tags", tag_call="tag_role", untag_call="untag_role"
 )
 POLICY: Final = Tagging(
     "iam", "PolicyArn", list_call="list_policy_tags", tag_call="tag_policy", untag_call="untag_policy"
-)
-OIDC: Final = Tagging(
-    "iam",
-    "OpenIDConnectProviderArn",
-    list_call="list_open_id_connect_provider_tags",
-    tag_call="tag_open_id_connect_provider",
-    untag_call="untag_open_id_connect_provider",
 )

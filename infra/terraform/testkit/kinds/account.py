@@ -28,17 +28,7 @@ def _region(aws: Aws, _config: State) -> State:
     }
 
 
-def _partition(_aws: Aws, _config: State) -> State:
-    return {
-        "id": "aws",
-        "partition": "aws",
-        "dns_suffix": "amazonaws.com",
-        "reverse_dns_prefix": "com.amazonaws",
-    }
-
-
 DATA_SOURCES: Final = (
     DataKind("aws_caller_identity", _caller_identity),
     DataKind("aws_region", _region),
-    DataKind("aws_partition", _partition),
 )

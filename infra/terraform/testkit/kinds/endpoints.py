@@ -104,54 +104,9 @@ def _faults(endpoint: State) -> Iterable[Fault]:
         yield Fault("an interface endpoint has no route_table_ids", "route_table_ids")
 
 
-_SERVICE: Final = Fields(
-    "acceptance_required",
-    "manages_vpc_endpoints",
-    "owner",
-    "private_dns_name",
-    "service_id",
-    "service_name",
-    "vpc_endpoint_policy_supported",
-    availability_zones=unordered(),
-    base_endpoint_dns_names=unordered(),
-)
-
-
-def _find_service(aws: Aws, config: State) -> State:
-    name = config["service_name"] or f"com.amazonaws.{aws.region}.{config['service']}"
-    answer = aws.client("ec2").describe_vpc_endpoint_services(ServiceNames=[name])
-    kind = config["service_type"]
-    services = [
-        service
-        for service in answer["ServiceDetails"]
-        if kind in {None, *(listed["ServiceType"] for listed in service["ServiceType"])}
-    ]
-    if len(services) != 1:
-        raise LookupError(f"{len(services)} endpoint services match {name}")
-    service = services[0]
-    tags = {tag["Key"]: tag["Value"] for tag in service.get("Tags", [])}
-    return _SERVICE.to_state(service) | {
-        "id": service["ServiceId"],
-        "service_type": service["ServiceType"][0]["ServiceType"],
-        "arn": arn(aws, "vpc-endpoint-service", service["ServiceId"]),
-        "service_region": aws.region,
-        "region": aws.region,
-        "tags": tags,
-    }
-
-
 def _filters(config: State, **more: Any) -> list[dict[str, Any]]:
     filters = [{"Name": f["name"], "Values": f["values"]} for f in config["filter"] or []]
     return filters + [{"Name": name.replace("_", "-"), "Values": [v]} for name, v in more.items() if v]
-
-
-def _find_prefix_list(aws: Aws, config: State) -> State:
-    wanted = _filters(config, prefix_list_name=config["name"], prefix_list_id=config["prefix_list_id"])
-    found = described(aws, "describe_prefix_lists", "PrefixLists", Filters=wanted)
-    if found is None:
-        raise LookupError(f"no prefix list matches {json.dumps(wanted)}")
-    identifier = found["PrefixListId"]
-    return {"id": identifier, "name": found["PrefixListName"], "cidr_blocks": sorted(found.get("Cidrs", []))}
 
 
 def _find_managed_list(aws: Aws, config: State) -> State:
@@ -192,8 +147,4 @@ KINDS: Final = (
         _faults,
     ),
 )
-DATA_SOURCES: Final = (
-    DataKind("aws_vpc_endpoint_service", _find_service),
-    DataKind("aws_prefix_list", _find_prefix_list),
-    DataKind("aws_ec2_managed_prefix_list", _find_managed_list),
-)
+DATA_SOURCES: Final = (DataKind("aws_ec2_managed_prefix_list", _find_managed_list),)

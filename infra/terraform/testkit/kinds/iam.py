@@ -1,4 +1,4 @@
-"""Roles, policies, and the identity providers that roles may trust."""
+"""Roles and policies."""
 
 import json
 from collections.abc import Iterable
@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from testkit.aws import Aws
 from testkit.calls import found, params
-from testkit.fields import Fields, pairs, unordered
-from testkit.kind import DataKind, Fault, Kind, Rules
+from testkit.fields import Fields
+from testkit.kind import Fault, Kind, Rules
 from testkit.policies import faults_of, identity_policy_faults, trust_policy_faults
-from testkit.tagging import OIDC, POLICY, ROLE
+from testkit.tagging import POLICY, ROLE
 from testkit.values import State
 
 _MISSING: Final = ("NoSuchEntity", "NoSuchEntityException")
@@ -182,60 +182,6 @@ def _detach(aws: Aws, state: State) -> None:
     aws.client("iam").detach_role_policy(RoleName=state["role"], PolicyArn=state["policy_arn"])
 
 
-_OIDC: Final = Fields("url", client_id_list=unordered("ClientIDList"), thumbprint_list="ThumbprintList")
-
-
-def _create_oidc(aws: Aws, provider: State) -> State:
-    tags = params(Tags=OIDC.written(provider["tags_all"]))
-    answer = aws.client("iam").create_open_id_connect_provider(**_OIDC.to_aws(provider), **tags)
-    return {"id": answer["OpenIDConnectProviderArn"]}
-
-
-def _read_oidc(aws: Aws, state: State) -> State | None:
-    arn = state["id"]
-    answer = found(aws.client("iam").get_open_id_connect_provider, *_MISSING, OpenIDConnectProviderArn=arn)
-    if answer is None:
-        return None
-    read = _OIDC.to_state(answer)
-    if not str(state.get("url")).startswith("https://"):  # as AWS tells it; the configuration may say more
-        read["url"] = read["url"].removeprefix("https://")
-    elif not read["url"].startswith("https://"):
-        read["url"] = "https://" + read["url"]
-    tags = pairs("Key", "Value").to_state(answer.get("Tags", []))
-    return read | {"arn": arn, "tags_all": tags}
-
-
-def _update_oidc(aws: Aws, prior: State, planned: State) -> None:
-    client, arn = aws.client("iam"), prior["id"]
-    if prior["thumbprint_list"] != planned["thumbprint_list"]:
-        client.update_open_id_connect_provider_thumbprint(
-            OpenIDConnectProviderArn=arn, ThumbprintList=planned["thumbprint_list"]
-        )
-    old, new = set(prior["client_id_list"]), set(planned["client_id_list"])
-    for client_id in sorted(new - old):
-        client.add_client_id_to_open_id_connect_provider(OpenIDConnectProviderArn=arn, ClientID=client_id)
-    for client_id in sorted(old - new):
-        client.remove_client_id_from_open_id_connect_provider(
-            OpenIDConnectProviderArn=arn, ClientID=client_id
-        )
-    OIDC.update(aws, arn, prior, planned)
-
-
-def _delete_oidc(aws: Aws, state: State) -> None:
-    aws.client("iam").delete_open_id_connect_provider(OpenIDConnectProviderArn=state["id"])
-
-
-def _find_oidc(aws: Aws, config: State) -> State:
-    client = aws.client("iam")
-    wanted = (config["url"] or "").removeprefix("https://")
-    listed = client.list_open_id_connect_providers()["OpenIDConnectProviderList"]
-    for arn in [config["arn"]] if config["arn"] else [provider["Arn"] for provider in listed]:
-        read = _read_oidc(aws, {"id": arn})
-        if read and wanted in {"", read["url"]}:
-            return read | {"id": arn, "tags": read["tags_all"]}
-    raise LookupError(f"no OpenID Connect provider for {wanted or config['arn']}")
-
-
 KINDS: Final = (
     Kind(
         "aws_iam_role",
@@ -283,13 +229,4 @@ KINDS: Final = (
         None,
         Rules(force_new=frozenset({"role", "policy_arn"})),
     ),
-    Kind(
-        "aws_iam_openid_connect_provider",
-        _create_oidc,
-        _read_oidc,
-        _delete_oidc,
-        _update_oidc,
-        Rules(force_new=frozenset({"url"})),
-    ),
 )
-DATA_SOURCES: Final = (DataKind("aws_iam_openid_connect_provider", _find_oidc),)

@@ -1,18 +1,17 @@
-"""Log groups, who may write to them, and metrics that are read out of them."""
+"""Log groups, and who may write to them."""
 
 from collections.abc import Iterable
 from typing import Any, Final
 
 from testkit.aws import Aws
-from testkit.calls import found, params
+from testkit.calls import params
 from testkit.choices import at_least_one
-from testkit.fields import Fields, blocks, lower_camel, number
+from testkit.fields import Fields, lower_camel
 from testkit.kind import Fault, Kind, Rules
 from testkit.policies import faults_of, resource_policy_faults
 from testkit.tagging import LOGS
 from testkit.values import State
 
-_MISSING: Final = "ResourceNotFoundException"
 RETENTION_DAYS: Final = frozenset(
     {0, 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731}
     | {1096, 1827, 2192, 2557, 2922, 3288, 3653}
@@ -114,63 +113,6 @@ def _policy_faults(config: State) -> Iterable[Fault]:
     yield from at_least_one(config, "policy_name", "resource_arn")
 
 
-_TRANSFORMATION: Final = Fields(
-    "dimensions",
-    "unit",
-    spelling=lower_camel,
-    name="metricName",
-    namespace="metricNamespace",
-    value="metricValue",
-    default_value=number("defaultValue"),
-)
-_FILTER: Final = Fields(
-    "log_group_name",
-    spelling=lower_camel,
-    name="filterName",
-    pattern="filterPattern",
-    metric_transformation=blocks(_TRANSFORMATION, "metricTransformations"),
-)
-
-
-def _put_filter(aws: Aws, metric_filter: State) -> State:
-    settings = {"filterPattern": "", **_FILTER.to_aws(metric_filter)}
-    aws.client("logs").put_metric_filter(**settings)
-    return {"id": metric_filter["name"]}
-
-
-def _read_filter(aws: Aws, state: State) -> State | None:
-    group, name = state["log_group_name"], state["id"]
-    answer = found(
-        aws.client("logs").describe_metric_filters, _MISSING, logGroupName=group, filterNamePrefix=name
-    )
-    listed = (answer or {"metricFilters": []})["metricFilters"]
-    filters = [metric_filter for metric_filter in listed if metric_filter["filterName"] == name]
-    if not filters:
-        return None
-    read = _FILTER.to_state({"logGroupName": group} | filters[0])
-    transformed = filters[0].get("applyOnTransformedLogs", False)
-    return read | {"pattern": read["pattern"] or "", "apply_on_transformed_logs": transformed}
-
-
-def _update_filter(aws: Aws, _prior: State, planned: State) -> None:
-    _put_filter(aws, planned)
-
-
-def _delete_filter(aws: Aws, state: State) -> None:
-    aws.client("logs").delete_metric_filter(logGroupName=state["log_group_name"], filterName=state["name"])
-
-
-def _filter_faults(config: State) -> Iterable[Fault]:
-    for transformation in config["metric_transformation"] or []:
-        if transformation["dimensions"] and transformation["default_value"] is not None:
-            yield Fault("a metric with dimensions can have no default_value", "metric_transformation")
-
-
-def _imported_filter(identifier: str) -> State:
-    group, _, name = identifier.rpartition(":")
-    return {"id": name, "log_group_name": group, "name": name}
-
-
 KINDS: Final = (
     Kind(
         "aws_cloudwatch_log_group",
@@ -196,18 +138,5 @@ KINDS: Final = (
             json_texts=frozenset({"policy_document"}),
         ),
         _policy_faults,
-    ),
-    Kind(
-        "aws_cloudwatch_log_metric_filter",
-        _put_filter,
-        _read_filter,
-        _delete_filter,
-        _update_filter,
-        Rules(
-            defaults={"metric_transformation.unit": "None"},
-            force_new=frozenset({"name", "log_group_name", "region"}),
-        ),
-        _filter_faults,
-        _imported_filter,
     ),
 )

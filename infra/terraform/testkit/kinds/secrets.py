@@ -1,6 +1,5 @@
-"""Secrets, their values, and who may read them."""
+"""Secrets, and who may read them."""
 
-import base64
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -83,63 +82,6 @@ def _secret_faults(secret: State) -> Iterable[Fault]:
     yield from faults_of(secret, "policy", resource_policy_faults)
 
 
-def _put_version(aws: Aws, version: State) -> State:
-    if version["secret_binary"]:
-        value: dict[str, Any] = {"SecretBinary": base64.b64decode(version["secret_binary"])}
-    else:
-        value = {"SecretString": version["secret_string"] or version["secret_string_wo"]}
-    stages = params(VersionStages=version["version_stages"])
-    answer = aws.client("secretsmanager").put_secret_value(SecretId=version["secret_id"], **value, **stages)
-    return {"id": f"{answer['ARN']}|{answer['VersionId']}"}
-
-
-def _read_version(aws: Aws, state: State) -> State | None:
-    arn, _, version = state["id"].partition("|")
-    answer = found(
-        aws.client("secretsmanager").get_secret_value,
-        _MISSING,
-        "InvalidRequestException",
-        SecretId=arn,
-        VersionId=version,
-    )
-    if answer is None:
-        return None
-    binary = answer.get("SecretBinary")
-    write_only = bool(state.get("secret_string_wo_version"))
-    return {
-        "arn": answer["ARN"],
-        "secret_arn": answer["ARN"],
-        "secret_id": state.get("secret_id") or arn,
-        "secret_string": "" if write_only else answer.get("SecretString", ""),
-        "secret_binary": base64.b64encode(binary).decode() if binary else "",
-        "has_secret_string_wo": write_only,
-        "version_id": version,
-        "version_stages": sorted(answer["VersionStages"]),
-    }
-
-
-def _delete_version(aws: Aws, state: State) -> None:
-    """Take the stages away, as far as AWS lets one: AWSCURRENT stays until another version has it."""
-    arn, _, version = state["id"].partition("|")
-    for stage in state["version_stages"]:
-        if stage != "AWSCURRENT":
-            aws.client("secretsmanager").update_secret_version_stage(
-                SecretId=arn, VersionStage=stage, RemoveFromVersionId=version
-            )
-
-
-def _update_version(aws: Aws, prior: State, planned: State) -> None:
-    arn, _, version = prior["id"].partition("|")
-    for stage in set(planned["version_stages"]) - set(prior["version_stages"]):
-        aws.client("secretsmanager").update_secret_version_stage(
-            SecretId=arn, VersionStage=stage, MoveToVersionId=version
-        )
-
-
-def _version_faults(version: State) -> Iterable[Fault]:
-    yield from at_most_one(version, "secret_string", "secret_binary", "secret_string_wo")
-
-
 def _put_policy(aws: Aws, state: State) -> State:
     arn = state["secret_arn"]
     aws.client("secretsmanager").put_resource_policy(
@@ -184,20 +126,6 @@ KINDS: Final = (
             identity={"replica": "region"},
         ),
         _secret_faults,
-    ),
-    Kind(
-        "aws_secretsmanager_secret_version",
-        _put_version,
-        _read_version,
-        _delete_version,
-        _update_version,
-        Rules(
-            force_new=frozenset(
-                {"secret_id", "secret_string", "secret_binary", "secret_string_wo_version", "region"}
-            ),
-            kept=frozenset({"secret_string_wo", "secret_string_wo_version"}),
-        ),
-        _version_faults,
     ),
     Kind(
         "aws_secretsmanager_secret_policy",

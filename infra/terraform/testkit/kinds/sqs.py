@@ -8,7 +8,7 @@ from typing import Any, Final
 from testkit.aws import Aws
 from testkit.calls import found, params
 from testkit.choices import at_most_one, within
-from testkit.fields import As, Fields, camel, flag_text, number_text
+from testkit.fields import Fields, flag_text, number_text
 from testkit.kind import Fault, Kind, Rules
 from testkit.tagging import SQS
 from testkit.values import State, is_known
@@ -129,34 +129,6 @@ def json_faults(config: State, name: str) -> Iterable[Fault]:
         yield Fault(f"{name} is not a JSON object", name)
 
 
-def _of_a_queue(name: str, attribute: str) -> Kind:
-    """Make the kind that sets one attribute of a queue that something else made."""
-    fields = Fields(spelling=camel, **{name: As(attribute)})
-
-    def put(aws: Aws, state: State) -> State:
-        url = state["queue_url"]
-        aws.client("sqs").set_queue_attributes(QueueUrl=url, Attributes=fields.to_aws(state))
-        return {"id": url}
-
-    def read(aws: Aws, state: State) -> State | None:
-        attributes = _read_attributes(aws, state["id"])
-        if not attributes or not attributes.get(attribute):
-            return None
-        return fields.to_state(attributes) | {"queue_url": state["id"]}
-
-    def update(aws: Aws, _prior: State, planned: State) -> None:
-        put(aws, planned)
-
-    def delete(aws: Aws, state: State) -> None:
-        aws.client("sqs").set_queue_attributes(QueueUrl=state["id"], Attributes={attribute: ""})
-
-    def faults(config: State) -> Iterable[Fault]:
-        return json_faults(config, name)
-
-    rules = Rules(force_new=frozenset({"queue_url", "region"}), json_texts=frozenset({name}))
-    return Kind(f"aws_sqs_queue_{name}", put, read, delete, update, rules, faults)
-
-
 KINDS: Final = (
     Kind(
         "aws_sqs_queue",
@@ -179,7 +151,4 @@ KINDS: Final = (
         ),
         _faults,
     ),
-    _of_a_queue("policy", "Policy"),
-    _of_a_queue("redrive_policy", "RedrivePolicy"),
-    _of_a_queue("redrive_allow_policy", "RedriveAllowPolicy"),
 )

@@ -20,33 +20,6 @@ resource "aws_internet_gateway" "this" {
   vpc_id = aws_vpc.this.id
 }
 
-resource "aws_ecr_repository" "api" {
-  name                 = "reservation-api"
-  image_tag_mutability = var.changed ? "MUTABLE" : "IMMUTABLE"
-  force_delete         = true
-  tags                 = { Repository = var.changed ? "changed" : "api" }
-
-  image_scanning_configuration {
-    scan_on_push = !var.changed
-  }
-
-  encryption_configuration {
-    encryption_type = "KMS"
-  }
-}
-
-resource "aws_ecr_lifecycle_policy" "api" {
-  repository = aws_ecr_repository.api.name
-  policy = jsonencode({
-    rules = [{
-      rulePriority = 1
-      description  = "The last thirty"
-      selection    = { tagStatus = "any", countType = "imageCountMoreThan", countNumber = 30 }
-      action       = { type = "expire" }
-    }]
-  })
-}
-
 resource "aws_ecs_cluster" "this" {
   name = "reservation"
   tags = { Cluster = var.changed ? "changed" : "reservation" }
@@ -86,7 +59,7 @@ resource "aws_ecs_task_definition" "api" {
 
   container_definitions = jsonencode([{
     name         = "api"
-    image        = "${aws_ecr_repository.api.repository_url}:1"
+    image        = "123456789012.dkr.ecr.ap-northeast-2.amazonaws.com/reservation-api:1"
     essential    = true
     portMappings = [{ containerPort = 8080 }]
     environment  = [{ name = "B", value = "2" }, { name = "A", value = "1" }]
@@ -182,51 +155,6 @@ resource "aws_lb_listener" "redirect" {
       port        = "443"
       protocol    = "HTTPS"
       status_code = var.changed ? "HTTP_302" : "HTTP_301"
-    }
-  }
-}
-
-resource "aws_lb_listener_rule" "actuator" {
-  listener_arn = aws_lb_listener.http.arn
-  priority     = 10
-
-  action {
-    type = "fixed-response"
-
-    fixed_response {
-      content_type = "text/plain"
-      message_body = "no"
-      status_code  = "404"
-    }
-  }
-
-  condition {
-    path_pattern {
-      values = var.changed ? ["/actuator/*", "/docs"] : ["/actuator/*"]
-    }
-  }
-
-  condition {
-    http_header {
-      http_header_name = "X-Test"
-      values           = ["1"]
-    }
-  }
-}
-
-resource "aws_lb_listener_rule" "green" {
-  listener_arn = aws_lb_listener.http.arn
-  priority     = var.changed ? 30 : 20
-
-  action {
-    type             = "forward"
-    target_group_arn = aws_lb_target_group.api["green"].arn
-  }
-
-  condition {
-    query_string {
-      key   = "colour"
-      value = "green"
     }
   }
 }

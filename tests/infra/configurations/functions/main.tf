@@ -10,11 +10,6 @@ resource "aws_iam_role" "processor" {
   })
 }
 
-resource "aws_sqs_queue" "work" {
-  name                       = "functions-work"
-  visibility_timeout_seconds = 180
-}
-
 resource "aws_sqs_queue" "dead" {
   name = "functions-dead"
 }
@@ -72,25 +67,6 @@ resource "aws_lambda_permission" "events" {
   principal      = "events.amazonaws.com"
   source_arn     = "arn:aws:events:ap-northeast-2:123456789012:rule/reservations/created"
   source_account = "123456789012"
-}
-
-resource "aws_lambda_event_source_mapping" "work" {
-  event_source_arn                   = aws_sqs_queue.work.arn
-  function_name                      = aws_lambda_function.processor.arn
-  batch_size                         = var.changed ? 50 : 100
-  maximum_batching_window_in_seconds = 5
-  function_response_types            = ["ReportBatchItemFailures"]
-  enabled                            = var.changed
-
-  scaling_config {
-    maximum_concurrency = 10
-  }
-
-  filter_criteria {
-    filter {
-      pattern = jsonencode({ body = { source = var.changed ? ["changed"] : ["reservation.service"] } })
-    }
-  }
 }
 
 resource "aws_lambda_function_event_invoke_config" "processor" {

@@ -23,33 +23,6 @@ resource "aws_cloudwatch_log_resource_policy" "events" {
   })
 }
 
-resource "aws_cloudwatch_log_metric_filter" "errors" {
-  name           = "errors"
-  log_group_name = aws_cloudwatch_log_group.app.name
-  pattern        = "{ $.level = \"error\" }"
-
-  metric_transformation {
-    name          = "Errors"
-    namespace     = "TrafficTacos/Reservation"
-    value         = "1"
-    default_value = var.changed ? "2.5" : "0"
-    unit          = "Count"
-  }
-}
-
-resource "aws_cloudwatch_log_metric_filter" "by_status" {
-  name           = "by-status"
-  log_group_name = aws_cloudwatch_log_group.app.name
-  pattern        = "{ $.status = * }"
-
-  metric_transformation {
-    name       = "ReservationStatusCount"
-    namespace  = "TrafficTacos/Reservation"
-    value      = "1"
-    dimensions = { status = "$.status" }
-  }
-}
-
 resource "aws_cloudwatch_metric_alarm" "error_rate" {
   alarm_name          = "error-rate"
   alarm_description   = var.changed ? null : "More than 1 % of requests fail"

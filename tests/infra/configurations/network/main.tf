@@ -8,15 +8,6 @@ data "aws_ec2_managed_prefix_list" "dynamodb" {
   name = "com.amazonaws.${data.aws_region.current.region}.dynamodb"
 }
 
-data "aws_prefix_list" "dynamodb" {
-  name = "com.amazonaws.${data.aws_region.current.region}.dynamodb"
-}
-
-data "aws_vpc_endpoint_service" "events" {
-  service      = "events"
-  service_type = "Interface"
-}
-
 resource "aws_vpc" "this" {
   cidr_block           = "10.0.0.0/16"
   enable_dns_hostnames = !var.changed
@@ -188,7 +179,7 @@ resource "aws_vpc_endpoint" "dynamodb" {
 
 resource "aws_vpc_endpoint" "events" {
   vpc_id              = aws_vpc.this.id
-  service_name        = data.aws_vpc_endpoint_service.events.service_name
+  service_name        = "com.amazonaws.${data.aws_region.current.region}.events"
   vpc_endpoint_type   = "Interface"
   private_dns_enabled = true
   subnet_ids          = aws_subnet.private[*].id

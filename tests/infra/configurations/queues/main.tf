@@ -17,40 +17,6 @@ resource "aws_sqs_queue" "work" {
   })
 }
 
-resource "aws_sqs_queue_redrive_allow_policy" "dead" {
-  queue_url = aws_sqs_queue.dead.id
-  redrive_allow_policy = jsonencode({
-    redrivePermission = "byQueue"
-    sourceQueueArns   = var.changed ? [aws_sqs_queue.work.arn, aws_sqs_queue.redriven.arn] : [aws_sqs_queue.work.arn]
-  })
-}
-
-resource "aws_sqs_queue" "redriven" {
-  name = "redriven"
-}
-
-resource "aws_sqs_queue_redrive_policy" "redriven" {
-  queue_url = aws_sqs_queue.redriven.id
-  redrive_policy = jsonencode({
-    deadLetterTargetArn = aws_sqs_queue.dead.arn
-    maxReceiveCount     = var.changed ? 4 : 3
-  })
-}
-
-resource "aws_sqs_queue_policy" "work" {
-  queue_url = aws_sqs_queue.work.id
-  policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Sid       = var.changed ? "Changed" : "Rules"
-      Effect    = "Allow"
-      Principal = { Service = "events.amazonaws.com" }
-      Action    = "sqs:SendMessage"
-      Resource  = aws_sqs_queue.work.arn
-    }]
-  })
-}
-
 resource "aws_sqs_queue" "ordered" {
   name                        = "ordered.fifo"
   fifo_queue                  = true

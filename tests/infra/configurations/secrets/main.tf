@@ -5,11 +5,6 @@ resource "aws_secretsmanager_secret" "keys" {
   tags                    = { Secret = var.changed ? "changed" : "keys" }
 }
 
-resource "aws_secretsmanager_secret_version" "keys" {
-  secret_id     = aws_secretsmanager_secret.keys.id
-  secret_string = jsonencode({ keys = var.changed ? [1] : [] })
-}
-
 resource "aws_secretsmanager_secret_policy" "keys" {
   secret_arn          = aws_secretsmanager_secret.keys.arn
   block_public_policy = true
@@ -26,6 +21,6 @@ resource "aws_secretsmanager_secret_policy" "keys" {
 }
 
 resource "aws_secretsmanager_secret" "prefixed" {
-  name_prefix             = "prefixed-"
+  name_prefix             = var.changed ? "changed-" : "prefixed-"
   recovery_window_in_days = 0
 }
