@@ -1,6 +1,8 @@
 """The door of gRPC is that of HTTP: the same gate, the same buckets, told in a reply's `error`."""
 
 import asyncio
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,16 +10,29 @@ import grpc
 import pytest
 from tests.integration.test_grpc_reservation_refusals import GOOD, TRACE, TRACEPARENT
 from tests.support.api import answering
-from tests.support.grpc_reservations import TRUSTED, faults, named, request_of, served
+from tests.support.grpc_reservations import (
+    ON_A_FREE_PORT,
+    TRUSTED,
+    Served,
+    faults,
+    named,
+    request_of,
+    serving,
+)
 from tests.support.overload import full, room_for
 from tests.support.shops import is_serving
 
 from reservation_api.config.tree import RateLimitConfig
 from reservation_api.domain.errors import WrongStateError
 from reservation_api.entrypoints.http.shedding import RETRY_AFTERS
+from reservation_api.entrypoints.overload.guards import OverloadGuards
 
 URGENT = {"ConfirmReservation", "CancelReservation"}
 ONCE = RateLimitConfig(requests_per_second=1, burst=1)
+
+
+def guarded(folder: Path, guards: OverloadGuards, **more: Any) -> AbstractAsyncContextManager[Served]:
+    return serving(folder, replace(ON_A_FREE_PORT, guards=guards), **more)
 
 
 class Unasked:
@@ -31,7 +46,7 @@ class Unasked:
 async def test_without_room_a_call_is_refused_before_its_token_is_looked_at(
     tmp_path: Path, name: str
 ) -> None:
-    async with served(tmp_path, tokens=Unasked(), guards=full()) as running:
+    async with guarded(tmp_path, full(), tokens=Unasked()) as running:
         call = running.client().start(name, request_of(name, **GOOD[name]), TRACEPARENT)
         reply = await call
         assert await call.code() is grpc.StatusCode.OK
@@ -46,7 +61,7 @@ async def test_without_room_a_call_is_refused_before_its_token_is_looked_at(
 async def test_confirm_and_cancel_have_room_that_others_can_not_take(tmp_path: Path, name: str) -> None:
     guards = room_for(2, reserved=0.5)
     guards.gate.enter()
-    async with served(tmp_path, use_cases=answering(WrongStateError("served")), guards=guards) as running:
+    async with guarded(tmp_path, guards, use_cases=answering(WrongStateError("served"))) as running:
         reply = await running.client().ask(name, **GOOD[name])
     assert named(reply.error) == ("FAILED_PRECONDITION" if name in URGENT else "UNAVAILABLE")
     assert (guards.gate.shed, guards.gate.shed_urgent) == ((0, 0) if name in URGENT else (1, 0))
@@ -54,7 +69,7 @@ async def test_confirm_and_cancel_have_room_that_others_can_not_take(tmp_path: P
 
 async def test_calls_leave_as_they_came(tmp_path: Path) -> None:
     """The answered, the refused and those of strangers."""
-    async with served(tmp_path, guards=room_for(1)) as running:
+    async with guarded(tmp_path, room_for(1)) as running:
         assert not (await running.client().create("one")).HasField("error")
         assert named((await running.client("forged").create("two")).error) == "UNAUTHENTICATED"
         assert named((await running.client().create("three", quantity=99)).error) == "INVALID_ARGUMENT"
@@ -62,12 +77,12 @@ async def test_calls_leave_as_they_came(tmp_path: Path) -> None:
 
 
 async def test_health_is_told_without_room(tmp_path: Path) -> None:
-    async with served(tmp_path, guards=full()) as running:
+    async with guarded(tmp_path, full()) as running:
         assert await asyncio.to_thread(is_serving, running.port)  # the server is in this thread
 
 
 async def test_a_subject_that_asks_too_often_is_told_so(tmp_path: Path) -> None:
-    async with served(tmp_path, guards=room_for(100, ONCE)) as running:
+    async with guarded(tmp_path, room_for(100, ONCE)) as running:
         assert not (await running.client().create("one")).HasField("error")
         reply = await running.client().create("two")
         assert named(reply.error) == "RATE_LIMITED"
@@ -77,7 +92,7 @@ async def test_a_subject_that_asks_too_often_is_told_so(tmp_path: Path) -> None:
 
 
 async def test_a_gateways_users_have_a_bucket_each(tmp_path: Path) -> None:
-    async with served(tmp_path, TRUSTED, guards=room_for(100, ONCE)) as running:
+    async with serving(tmp_path, replace(TRUSTED, guards=room_for(100, ONCE))) as running:
         gateway = running.client(None)
         assert not (await gateway.create("one", user_id="alice")).HasField("error")
         assert named((await gateway.create("two", user_id="alice")).error) == "RATE_LIMITED"

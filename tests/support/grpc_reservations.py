@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from itertools import repeat
 from pathlib import Path
@@ -22,7 +22,6 @@ from reservation_api.application.health import Health
 from reservation_api.application.use_cases import UseCases
 from reservation_api.bootstrap.counting import counting_moves
 from reservation_api.entrypoints.grpc.reservation_server import ReservationServer, ReservationServerSettings
-from reservation_api.entrypoints.overload.guards import OverloadGuards
 from reservation_api.telemetry.metrics import Metrics
 from reservation_proto.common.v1 import errors_pb2 as codes
 from reservation_proto.reservation.v1 import reservation_pb2 as wire
@@ -111,21 +110,23 @@ async def sold_from(
         yield replace(ports, inventory=inventory)
 
 
+def served(
+    folder: Path, settings: ReservationServerSettings = ON_A_FREE_PORT, **more: Any
+) -> AbstractAsyncContextManager[Served]:
+    """Serve as `serving` does, but turn nobody away: the settings' guards would on a busy machine."""
+    return serving(folder, replace(settings, guards=unhurried()), **more)
+
+
 @asynccontextmanager
-async def served(
+async def serving(
     folder: Path,
-    settings: ReservationServerSettings = ON_A_FREE_PORT,
+    settings: ReservationServerSettings,
     *,
     use_cases: UseCases | None = None,
     tokens: Any = None,
     around_inventory: Callable[[Any], Any] | None = None,
-    guards: OverloadGuards | None = None,
 ) -> AsyncIterator[Served]:
-    """Serve a fresh runtime, or these use cases, and connect to it.
-
-    Only guards of the test's own turn anybody away; the settings' would on a busy machine.
-    """
-    settings = replace(settings, guards=guards or unhurried())
+    """Serve a fresh runtime, or these use cases, and connect to it."""
     clock, metrics, health = FakeClock(), Metrics(), ready()
     async with sold_from(folder, clock) as runtime:
         ports = runtime
