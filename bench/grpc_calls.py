@@ -49,7 +49,8 @@ from bench.server import (
     running_inventory,
 )
 from bench.workloads import Pace, Session
-from reservation_api.bootstrap import build, connect_inventory
+from reservation_api.bootstrap import build
+from reservation_api.bootstrap.grpc_peers import connect_inventory
 from reservation_api.config import load
 from reservation_api.domain.errors import InventoryUnavailableError
 from reservation_api.domain.values import EventId, ReservationId, UserId

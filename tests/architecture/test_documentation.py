@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from click import Context
 from click.testing import CliRunner
 
 from reservation_api.entrypoints.cli import main
@@ -41,6 +42,6 @@ def test_every_decision_is_in_the_index() -> None:
 
 def test_every_command_is_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text()
-    for command in main.commands:
+    for command in main.list_commands(Context(main)):
         if command not in {"openapi", "schemas"}:  # for make, not for people
             assert f"reservation-api {command}" in readme, command

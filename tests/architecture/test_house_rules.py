@@ -36,7 +36,7 @@ PUBLISHERS: Final = frozenset(
     {
         "application/deliver.py",
         "adapters/resilience/event_bus.py",
-        "bootstrap/traced_calls.py",
+        "bootstrap/traced_bus.py",
         "application/redrive.py",
     }
 )

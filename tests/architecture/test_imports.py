@@ -44,7 +44,7 @@ PURE: Final = frozenset({"collections", "dataclasses", "datetime", "enum", "func
 ADAPTERS_SEEN_FROM_ENTRYPOINTS: Final[Mapping[tuple[str, str], str]] = {
     ("entrypoints.cli.events", "adapters.sqlite.event_log"): "prints the log that only this runtime has",
     ("entrypoints.cli.events", "adapters.sqlite.venues"): "loads venues into the built-in inventory",
-    ("entrypoints.cli.run", "adapters.sqlite.venues"): "`dev` loads its demo event",
+    ("entrypoints.cli.demo", "adapters.sqlite.venues"): "`dev` loads its demo event",
     ("entrypoints.cli.faults", "adapters.sqlite.venues"): "a bad venue file is told as a sentence",
     ("entrypoints.cli.token", "adapters.jwt.claims"): "refuses a subject that the verifier would refuse",
     (

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from click import Context
 from scripts.package_lambda import PYTHON, PackageError, uv
 
 from reservation_api.entrypoints.cli import main
@@ -97,8 +98,9 @@ def test_signals_reach_the_process_and_no_shell_is_asked() -> None:
     [entrypoint], [command] = of(FINAL, "ENTRYPOINT"), of(FINAL, "CMD")
     [program], [what] = json.loads(entrypoint), json.loads(command)
     assert program in PROJECT["project"]["scripts"]
-    assert what in main.commands
-    assert "worker" in main.commands, "the other command that orchestrators give"
+    commands = main.list_commands(Context(main))
+    assert what in commands
+    assert "worker" in commands, "the other command that orchestrators give"
     assert of(FINAL, "RUN") == [], "what runs is what was built"
     assert of(FINAL, "SHELL") == []
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import pytest
 import yaml  # type: ignore[import-untyped]
+from click import Context
 
 from reservation_api.config.loading import load
 from reservation_api.entrypoints.cli import main
@@ -97,7 +98,9 @@ def test_kubernetes_adds_no_variables_of_its_own(deployment: str) -> None:
 @pytest.mark.parametrize("deployment", DEPLOYMENTS)
 def test_each_container_runs_a_command_of_ours(deployment: str) -> None:
     command, *options = container(deployment)["args"]
-    context = main.commands[command].make_context(command, list(options))
+    found = main.get_command(Context(main), command)
+    assert found is not None
+    context = found.make_context(command, list(options))
     assert context.args == []
     assert "command" not in container(deployment), "the image's entry point is the program"
 

@@ -22,7 +22,7 @@ from reservation_api.application.confirm import Payment
 from reservation_api.application.health import ComponentStatus
 from reservation_api.application.hold import SeatsWanted
 from reservation_api.bootstrap import Service, build, open_issuer
-from reservation_api.bootstrap.peers import _BudgetedPeer
+from reservation_api.bootstrap.grpc_peers import _BudgetedPeer
 from reservation_api.config import ConfigError, load
 from reservation_api.domain.errors import (
     InventoryUnavailableError,

@@ -8,7 +8,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from tests.support.certificates import Authority
 
-from reservation_api.bootstrap import build, connect_inventory, read_authorities, read_key_pair
+from reservation_api.bootstrap import build, read_authorities, read_key_pair
+from reservation_api.bootstrap.grpc_peers import connect_inventory
 from reservation_api.config.loading import load
 from reservation_api.config.settings import DEV_DEFAULTS
 from reservation_api.config.tree import ConfigError, GrpcTlsConfig

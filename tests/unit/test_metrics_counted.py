@@ -24,8 +24,9 @@ from reservation_api.application.confirm import Confirm, Payment
 from reservation_api.application.finish_confirm import FinishConfirm
 from reservation_api.application.hold import SeatsWanted
 from reservation_api.bootstrap import Service, build
-from reservation_api.bootstrap.counting import PeerMetrics, TimedDynamoDb
-from reservation_api.bootstrap.peers import _BudgetedPeer
+from reservation_api.bootstrap.aws_calls import TimedDynamoDb
+from reservation_api.bootstrap.grpc_calls import PeerMetrics
+from reservation_api.bootstrap.grpc_peers import _BudgetedPeer
 from reservation_api.config import load
 from reservation_api.domain.errors import InventoryUnavailableError
 from reservation_api.domain.values import EventId, PaymentIntentId, ReservationId, UserId

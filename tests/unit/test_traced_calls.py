@@ -19,7 +19,9 @@ from reservation_api.application.outbox_entries import (
     release_entry,
     trace_of,
 )
-from reservation_api.bootstrap.traced_calls import TracedDynamoDb, TracedPeer, traced_bus
+from reservation_api.bootstrap.aws_calls import TracedDynamoDb
+from reservation_api.bootstrap.grpc_calls import TracedPeer
+from reservation_api.bootstrap.traced_bus import traced_bus
 from reservation_api.domain.errors import EventBusUnavailableError
 from reservation_api.domain.reservation import NewHold, Reservation, held
 from reservation_api.domain.values import (

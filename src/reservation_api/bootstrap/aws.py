@@ -23,12 +23,12 @@ from reservation_api.adapters.resilience.settings import RetryBudgetSettings
 from reservation_api.adapters.resilience.store import GuardedReadModel, GuardedStore
 from reservation_api.application.health import Component, ComponentStatus
 from reservation_api.application.outbox_entries import FAST_PATH_SECONDS, RECOVERY_SECONDS
+from reservation_api.bootstrap.aws_calls import TimedDynamoDb, TracedDynamoDb, watch_client
 from reservation_api.bootstrap.checks import check_outbox, shared
-from reservation_api.bootstrap.counting import TimedDynamoDb, watch_client
 from reservation_api.bootstrap.guards import open_admission
 from reservation_api.bootstrap.runtime import Runtime
 from reservation_api.bootstrap.told import told
-from reservation_api.bootstrap.traced_calls import TracedDynamoDb, traced_bus
+from reservation_api.bootstrap.traced_bus import traced_bus
 from reservation_api.config.tree import AwsConfig, AwsServiceConfig
 from reservation_api.domain.reservation import HoldPolicy
 from reservation_api.domain.values import ReservationId

@@ -1,15 +1,11 @@
-"""Where the metrics get their numbers from: what the parts of a process do, counted in passing."""
+"""What becomes of reservations and of outbox rows, counted in passing."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from time import perf_counter
-from typing import Any
 
 import msgspec
 
-from reservation_api.adapters.aws_wire.client import AwsClient
-from reservation_api.adapters.aws_wire.errors import AwsCaller
 from reservation_api.application.deliver import EVENT_TYPES, Delivery
 from reservation_api.application.outbox_entries import Offer
 from reservation_api.application.relay import Carry
@@ -17,7 +13,6 @@ from reservation_api.domain.reservation import Status
 from reservation_api.ports.clock import Clock
 from reservation_api.ports.outbox import OutboxEntry
 from reservation_api.telemetry import names
-from reservation_api.telemetry.instruments import Counter, Histogram
 from reservation_api.telemetry.logs import log_struct
 from reservation_api.telemetry.metrics import Metrics
 
@@ -104,55 +99,3 @@ def counting_deliveries(deliver: Carry, metrics: Metrics) -> Carry:
         return deliveries
 
     return carry
-
-
-def watch_client(metrics: Metrics, peer: str, client: AwsClient) -> None:
-    """Show how an AWS client stands."""
-    metrics.watch(names.CALL_RETRIES, (peer,), lambda: client.metrics().retries)
-    metrics.watch(names.CALLS_THROTTLED, (peer,), lambda: client.metrics().throttles)
-    metrics.watch(names.CALLS_WAITING, (peer,), lambda: client.metrics().calls_waiting)
-
-
-class TimedDynamoDb:
-    """An AwsCaller that takes the time of each call, by table and operation."""
-
-    def __init__(self, caller: AwsCaller, metrics: Metrics) -> None:
-        self._caller = caller
-        self._metrics = metrics
-
-    async def call(self, operation: str, request: Mapping[str, Any], *, repeatable: bool) -> Any:
-        """Make the call; see AwsCaller."""
-        began = perf_counter()
-        try:
-            return await self._caller.call(operation, request, repeatable=repeatable)
-        finally:
-            labels = (_table_of(request), operation)
-            histogram = self._metrics.histogram(names.DYNAMODB_OPERATION_LATENCY, *labels)
-            histogram.observe((perf_counter() - began) * 1000)
-
-
-class PeerMetrics:
-    """What is measured of the calls of one gRPC peer."""
-
-    def __init__(self, peer: str, metrics: Metrics) -> None:
-        self.retries: Counter = metrics.counter(names.CALL_RETRIES, peer)
-        self._metrics = metrics
-        self._durations: dict[str, Histogram] = {}
-
-    def observe(self, path: str, began: float) -> None:
-        """Take the time of a call that began then, by perf_counter, and is over."""
-        duration = self._durations.get(path)
-        if duration is None:
-            duration = self._metrics.histogram(names.GRPC_CALL_DURATION, path.removeprefix("/"))
-            self._durations[path] = duration
-        duration.observe((perf_counter() - began) * 1000)
-
-
-def _table_of(request: Mapping[str, Any]) -> str:
-    """Return the table that a call is about; a transaction's, or a batch's, is the first one's."""
-    if "TableName" in request:
-        return str(request["TableName"])
-    if "RequestItems" in request:
-        return str(next(iter(request["RequestItems"])))
-    (action,) = request["TransactItems"][0].values()
-    return str(action["TableName"])

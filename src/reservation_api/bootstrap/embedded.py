@@ -15,8 +15,9 @@ from reservation_api.adapters.sqlite.store import SqliteReservationStore
 from reservation_api.adapters.system_clock import SystemClock
 from reservation_api.application.health import Component, ComponentStatus
 from reservation_api.bootstrap.checks import check_inventory, check_outbox
+from reservation_api.bootstrap.database import open_database
 from reservation_api.bootstrap.runtime import Purge, Runtime
-from reservation_api.bootstrap.traced_calls import traced_bus
+from reservation_api.bootstrap.traced_bus import traced_bus
 from reservation_api.bootstrap.traced_ports import TracedInventory, TracedReadModel, TracedStore
 from reservation_api.bootstrap.tracing import open_tracer
 from reservation_api.config.tree import Config
@@ -40,12 +41,6 @@ class InventoryService:
     purge: Purge
     close: Callable[[], None]
     """May be repeated."""
-
-
-def open_database(config: Config) -> Database:
-    """Open the database file; raises StoreUnavailableError."""
-    store = config.store
-    return Database(store.database_file, store.synchronous, store.commit_delay_seconds)
 
 
 def open_inventory(config: Config) -> InventoryService:

@@ -10,8 +10,6 @@ from reservation_api.adapters.jwt.embedded_issuer import (
     EmbeddedIssuer,
     open_embedded_issuer,
 )
-from reservation_api.adapters.jwt.issuer_documents import IssuerAddress, IssuerDocuments
-from reservation_api.adapters.jwt.issuer_keys import DiscoveredKeys
 from reservation_api.adapters.jwt.key_sources import FileKeys, KeySource, StaticKeys
 from reservation_api.adapters.jwt.verifier import JwtVerifier
 from reservation_api.adapters.system_clock import SystemClock
@@ -67,7 +65,10 @@ def _open_keys(config: IdentityConfig, clock: Clock) -> _Keys:
             issuer = open_embedded_issuer(key_file)
             return _Keys(issuer.keys(), EMBEDDED_ISSUER, issuer)
         case PublishedKeys(name):
-            keys = DiscoveredKeys(IssuerDocuments(IssuerAddress(name)), clock)
+            # By an HTTP client, which those who are given keys start without.
+            from reservation_api.bootstrap.published_keys import open_published_keys  # noqa: PLC0415
+
+            keys = open_published_keys(name, clock)
             return _Keys(keys, name, closers=(keys.close,))
         case GivenKeys(name, jwks):
             return _Keys(StaticKeys(jwks.value), name)

@@ -23,10 +23,8 @@ from reservation_api.application.queries import Queries
 from reservation_api.application.recover import Recover
 from reservation_api.application.relay import Carry, FastRelay, Relay
 from reservation_api.application.use_cases import UseCases
-from reservation_api.bootstrap.aws import open_aws
 from reservation_api.bootstrap.checks import BusHealth, check_breakers
 from reservation_api.bootstrap.counting import counting_deliveries, counting_moves
-from reservation_api.bootstrap.embedded import open_embedded
 from reservation_api.bootstrap.identity import open_identity
 from reservation_api.bootstrap.peers import open_peers
 from reservation_api.bootstrap.runtime import Check, Close, Purge, Runtime
@@ -146,8 +144,13 @@ def build(config: Config, clock: Clock | None = None) -> Service:
 
 
 def _runtime(config: Config, clock: Clock, metrics: Metrics, tracer: Tracer | None) -> Runtime:
+    # A process starts sooner without the other runtime's half.
     if config.aws is None:
+        from reservation_api.bootstrap.embedded import open_embedded  # noqa: PLC0415
+
         return open_embedded(config, clock, tracer)
+    from reservation_api.bootstrap.aws import open_aws  # noqa: PLC0415
+
     return open_aws(config.aws, config.hold, clock, metrics, tracer)
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 import msgspec
-from joserfc import jwt
+from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
@@ -58,7 +58,8 @@ class EmbeddedIssuer:
         }
         if audience is not None:
             claims["aud"] = audience
-        return jwt.encode({"alg": _ALGORITHM, "kid": self._kid}, claims, self._key, [_ALGORITHM])
+        header = {"typ": "JWT", "alg": _ALGORITHM, "kid": self._kid}
+        return jws.serialize_compact(header, msgspec.json.encode(claims), self._key, [_ALGORITHM])
 
 
 def open_embedded_issuer(key_file: Path) -> EmbeddedIssuer:

@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 import uvloop
 
-from reservation_api.bootstrap import connect_inventory, read_key_pair
+from reservation_api.bootstrap import read_key_pair
+from reservation_api.bootstrap.grpc_peers import connect_inventory
 from reservation_api.config import load_environment
 from reservation_api.config.kinds import plain_text_host
 from reservation_api.domain.values import EventId

@@ -4,24 +4,19 @@ import logging
 import os
 import sys
 from collections.abc import Coroutine
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
 import uvloop
 
-from reservation_api.adapters.sqlite.venues import VenueError, demo_plan, load_event
-from reservation_api.bootstrap import config_on_stand_in, furnish_stand_in, open_database, open_issuer
 from reservation_api.config import Config, load_environment
-from reservation_api.config.development import use_any_credentials
-from reservation_api.entrypoints.cli.welcome import on_aws, welcome
+from reservation_api.entrypoints.cli.demo import put_demo_on_sale
+from reservation_api.entrypoints.cli.welcome import welcome
 from reservation_api.entrypoints.processes.fleet import LIFELINE_OPTION, METRICS_OPTION, run_fleet
 from reservation_api.entrypoints.processes.port import PortUnavailableError, check_port
-from reservation_api.entrypoints.processes.serving import Role, run_process, server_tls
-from reservation_api.entrypoints.processes.stand_in import run_stand_in, serve_inventory
+from reservation_api.entrypoints.processes.serving import Role, run_process
 from reservation_api.telemetry.line_sink import sink_of
 from reservation_api.telemetry.logs import configure_logs
 from reservation_api.telemetry.siblings import FolderOfSiblings
@@ -79,44 +74,18 @@ def dev(*, aws: bool, endpoint: str | None) -> None:
     config = _without_a_grpc_port_that_is_taken(config)
     _check_ports(config)
     if aws:
-        use_any_credentials()
-        with run_stand_in() if endpoint is None else nullcontext(endpoint) as url:
-            _run(_dev_on_stand_in(config, url, is_ours=endpoint is None))
+        # What makes tables and buses, and an inventory over gRPC: nothing else needs them.
+        from reservation_api.entrypoints.cli.stand_in import dev_on_stand_in  # noqa: PLC0415
+
+        dev_on_stand_in(config, endpoint)
     else:
         _run(_dev(config))
 
 
 async def _dev(config: Config) -> None:
     if config.inventory is None:
-        await _put_demo_on_sale(config)
+        await put_demo_on_sale(config)
     await run_process(config, Role(serves=True, works=True), lambda service: click.echo(welcome(service)))
-
-
-async def _dev_on_stand_in(config: Config, url: str, *, is_ours: bool) -> None:
-    """Run on what is at `url`. Seats last as long as its tables: for a stand-in of our own, until the end."""
-    with TemporaryDirectory() as folder:
-        data_dir = Path(folder) if is_ours else config.store.data_dir / "stand-in"
-        seats = replace(config, store=replace(config.store, data_dir=data_dir))
-        await _put_demo_on_sale(seats)
-        queue = furnish_stand_in(url)
-        async with serve_inventory(seats) as address:
-            service_config = replace(config_on_stand_in(config, url, address), grpc=config.grpc)
-            issuer = open_issuer(config)
-            await run_process(
-                service_config,
-                Role(serves=True, works=True),
-                lambda service: click.echo(welcome(service, issuer) + on_aws(url, queue)),
-            )
-
-
-async def _put_demo_on_sale(config: Config) -> None:
-    database = open_database(config)
-    try:
-        await load_event(database, demo_plan())
-    except VenueError:
-        return  # an event of one's own has that id: it is as good
-    finally:
-        database.close()
 
 
 def _check_ports(config: Config) -> None:
@@ -129,6 +98,8 @@ def _check_ports(config: Config) -> None:
     if config.grpc is not None:
         check_port(config.http.host, config.grpc.port)
         if config.grpc.tls is not None:
+            from reservation_api.entrypoints.processes.serving_grpc import server_tls  # noqa: PLC0415
+
             server_tls(config.grpc.tls)
 
 

@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Mapping
-from importlib.metadata import version
+from functools import cache
 from typing import Annotated, Any, Protocol
 
 import msgspec
@@ -117,9 +117,6 @@ class ActuatorHandlers:
         self._health = health
         self._metrics = metrics
         self._callers = callers
-        self._info = InfoAnswer(
-            AppAnswer(PACKAGE, version(PACKAGE)), RuntimeAnswer(platform.python_version())
-        )
 
     def by_operation(self) -> Mapping[str, Handler]:
         """Say who serves each operation."""
@@ -155,7 +152,7 @@ class ActuatorHandlers:
 
     async def info(self, _call: Call) -> Response:
         """GET /actuator/info."""
-        return json_response(self._info)
+        return json_response(_info())
 
     async def metric_names(self, _call: Call) -> Response:
         """GET /actuator/metrics."""
@@ -195,3 +192,11 @@ def _readiness_text(readiness: Readiness) -> str:
 
 def _http_status(status: str) -> int:
     return 200 if status == "UP" else 503
+
+
+@cache
+def _info() -> InfoAnswer:
+    # Reading what is installed takes longer than all else of a start that is seldom asked for.
+    from importlib.metadata import version  # noqa: PLC0415
+
+    return InfoAnswer(AppAnswer(PACKAGE, version(PACKAGE)), RuntimeAnswer(platform.python_version()))

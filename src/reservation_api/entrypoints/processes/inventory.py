@@ -5,11 +5,12 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from reservation_api.bootstrap import PURGE_BATCH_SIZE, InventoryService, open_inventory
+from reservation_api.bootstrap import PURGE_BATCH_SIZE
+from reservation_api.bootstrap.embedded import InventoryService, open_inventory
 from reservation_api.config import Config
 from reservation_api.entrypoints.grpc.inventory_server import InventoryServer
-from reservation_api.entrypoints.processes.observing import telling_traces
 from reservation_api.entrypoints.processes.port import why_grpc_does_not_listen
+from reservation_api.entrypoints.processes.sending import telling_traces
 from reservation_api.entrypoints.processes.shutdown import Shutdown
 from reservation_api.entrypoints.workers.background import PURGE_PAUSE_SECONDS
 from reservation_api.entrypoints.workers.loops import Work, pause_until, run_loop

@@ -4,45 +4,25 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import Any
 
 from reservation_api.application.health import Readiness
-from reservation_api.bootstrap import InventoryService, Service
-from reservation_api.config.tree import TelemetryConfig
+from reservation_api.bootstrap import Service
 from reservation_api.entrypoints.http.management import ManagementApi
 from reservation_api.entrypoints.http.server import HttpServer
 from reservation_api.entrypoints.processes.port import PortUnavailableError
 from reservation_api.entrypoints.processes.shutdown import Shutdown
 from reservation_api.entrypoints.workers.loops import Work, pause_until, run_loop
-from reservation_api.ports.clock import Clock
 from reservation_api.telemetry import names
 from reservation_api.telemetry.emf import EmfWriter
 from reservation_api.telemetry.line_sink import sink_of
 from reservation_api.telemetry.logs import dropped_lines
 from reservation_api.telemetry.loop_lag import LoopLag
 from reservation_api.telemetry.metrics import Metrics, Siblings
-from reservation_api.telemetry.otlp_export import Exporter, Signal
-from reservation_api.telemetry.otlp_http import OtlpSender
-from reservation_api.telemetry.otlp_metrics import MetricsSignal
-from reservation_api.telemetry.otlp_traces import TracesSignal
 from reservation_api.telemetry.siblings import SHARE_SECONDS
 
 LOGS = "logs"
 """The signal, as its drops are counted."""
-
-
-class Teller(Protocol):
-    """A process that has something to tell."""
-
-    @property
-    def clock(self) -> Clock:
-        """Its clock."""
-        ...
-
-    @property
-    def metrics(self) -> Metrics:
-        """Where it counts what could not be told."""
-        ...
 
 
 @asynccontextmanager
@@ -68,11 +48,11 @@ def _tellers(service: Service, stopping: asyncio.Event) -> Iterator[Coroutine[An
     """Say who is told; each ends by itself when the process does, within a bounded time."""
     config, metrics = service.config.telemetry, service.metrics
     yield _share(metrics, stopping)
-    if config.otlp is not None:
-        signal = MetricsSignal(metrics, service.clock.now, config.otlp.interval_seconds)
-        yield _send(signal, config.otlp.endpoint, service, stopping)
-    if config.traces is not None and service.tracer is not None:
-        yield _send(TracesSignal(service.tracer), config.traces.endpoint, service, stopping)
+    if config.otlp is not None or config.traces is not None:
+        # An HTTP client and Protocol Buffers: a process that sends nothing starts sooner.
+        from reservation_api.entrypoints.processes.sending import senders  # noqa: PLC0415
+
+        yield from senders(service, config, stopping)
     if config.emf:
         yield EmfWriter(metrics, service.clock.now, sink_of(sys.stdout)).run(stopping)
 
@@ -85,35 +65,6 @@ async def _share(metrics: Metrics, stopping: asyncio.Event) -> None:
     work = Work("sharing metrics", share, batch_size=1, pause_seconds=SHARE_SECONDS)
     await run_loop(work, stopping, pause_until(stopping))
     metrics.share()
-
-
-async def _send(signal: Signal, endpoint: str, teller: Teller, stopping: asyncio.Event) -> None:
-    sender = OtlpSender(endpoint, teller.clock.now)
-    dropped = teller.metrics.counter(names.TELEMETRY_DROPPED, signal.name)
-    try:
-        await Exporter(signal, sender, dropped).run(stopping)
-    finally:
-        await sender.close()
-
-
-@asynccontextmanager
-async def telling_traces(
-    service: InventoryService, config: TelemetryConfig, shutdown: Shutdown
-) -> AsyncIterator[None]:
-    """Tell what calls of the inventory are part of; callers have the metrics of the calls themselves."""
-    if config.traces is None or service.tracer is None:
-        yield
-        return
-    stopping = asyncio.Event()
-    sending = asyncio.create_task(
-        _send(TracesSignal(service.tracer), config.traces.endpoint, service, stopping)
-    )
-    try:
-        yield
-    finally:
-        shutdown.enter("telling the last of the traces")
-        stopping.set()
-        await sending
 
 
 @asynccontextmanager

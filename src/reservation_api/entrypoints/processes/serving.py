@@ -4,27 +4,21 @@ import asyncio
 import gc
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
 from reservation_api.application.health import Readiness
 from reservation_api.application.relay import FastRelay
-from reservation_api.bootstrap import Service, build, read_authorities, read_key_pair
+from reservation_api.bootstrap import Service, build
 from reservation_api.config import Config
-from reservation_api.config.tree import GrpcTlsConfig
-from reservation_api.entrypoints.grpc.reservation_server import (
-    ReservationServer,
-    ReservationServerSettings,
-    ServerTls,
-)
 from reservation_api.entrypoints.http.app import Api
 from reservation_api.entrypoints.http.server import HttpServer
 from reservation_api.entrypoints.overload.guards import OverloadGuards, open_guards
 from reservation_api.entrypoints.processes.lifeline import watch_lifeline
 from reservation_api.entrypoints.processes.observing import management, telemetry
-from reservation_api.entrypoints.processes.port import PortUnavailableError, why_grpc_does_not_listen
+from reservation_api.entrypoints.processes.port import PortUnavailableError
 from reservation_api.entrypoints.processes.shutdown import Shutdown
 from reservation_api.entrypoints.workers.background import run_background
 from reservation_api.entrypoints.workers.loops import keep_running, pause_until
@@ -35,8 +29,6 @@ GARBAGE_THRESHOLDS = (20_000, 50, 1_000)
 """Requests leave no cycles to speak of, and a collection costs each a few microseconds: look seldom."""
 FLUSH_SECONDS = 5.0
 """For the rows of the last requests; what is left is in the outbox, and the slow path has it."""
-GRPC_STOP_SECONDS = 5.0
-"""For the gRPC calls under way when HTTP has finished; none takes longer unless its peers hang."""
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +54,7 @@ class Role:
 
 
 @dataclass(frozen=True, slots=True)
-class _Serving:
+class Serving:
     """What HTTP and gRPC have in common in a process."""
 
     service: Service
@@ -89,7 +81,7 @@ async def run_process(config: Config, role: Role, on_ready: OnReady | None = Non
         if role.works:
             await stages.enter_async_context(_background(service, shutdown))
         if role.serves:
-            serving = _Serving(service, shutdown, _guards(service), shares_port=role.lifeline is not None)
+            serving = Serving(service, shutdown, _guards(service), shares_port=role.lifeline is not None)
             await stages.enter_async_context(_grpc(serving))
             await stages.enter_async_context(_http(serving))
         if on_ready is not None:
@@ -114,8 +106,10 @@ def _end_as_orphan(role: Role, shutdown: Shutdown) -> None:
 
 
 def _set_garbage_collection() -> None:
-    """Leave out what lives as long as the process, and look seldom at the rest."""
-    gc.collect()
+    """Leave out what is there by now, which lives as long as the process, and look seldom at the rest.
+
+    It is not collected before: it is hardly garbage, and looking at all of it takes a tenth of a start.
+    """
     gc.freeze()
     gc.set_threshold(*GARBAGE_THRESHOLDS)
 
@@ -157,43 +151,19 @@ async def _background(service: Service, shutdown: Shutdown) -> AsyncIterator[Non
         await task
 
 
-@asynccontextmanager
-async def _grpc(serving: _Serving) -> AsyncIterator[None]:
-    """Serve for longer than HTTP at both ends: its health follows the readiness that HTTP's stage sets.
-
-    So it says NOT_SERVING from SIGTERM on, serves while balancers look, and then refuses new calls.
-    """
-    service, shutdown = serving.service, serving.shutdown
-    grpc, host = service.config.grpc, service.config.http.host
+def _grpc(serving: Serving) -> AbstractAsyncContextManager[None]:
+    """Serve on GRPC_PORT, if there is one."""
+    grpc = serving.service.config.grpc
     if grpc is None:
-        yield
-        return
-    tls = None if grpc.tls is None else server_tls(grpc.tls)
-    settings = ReservationServerSettings(
-        grpc.port, host, grpc.is_trusted, tls, serving.shares_port, service.tracer, serving.guards
-    )
-    server = ReservationServer(service.use_cases, service.tokens, service.health, service.metrics, settings)
-    service.metrics.watch(REQUESTS_IN_FLIGHT, (), lambda: server.in_flight)
-    try:
-        await server.start()
-    except RuntimeError as error:
-        raise why_grpc_does_not_listen((host, grpc.port), error, by_tls=tls is not None) from error
-    try:
-        yield
-    finally:
-        shutdown.enter("finishing gRPC calls", lambda: server.in_flight)
-        await server.stop(GRPC_STOP_SECONDS)
+        return nullcontext()
+    # gRPC's server with health and reflection: a process without a port for it starts sooner.
+    from reservation_api.entrypoints.processes.serving_grpc import serving_grpc  # noqa: PLC0415
 
-
-def server_tls(config: GrpcTlsConfig) -> ServerTls:
-    """Read the files; raises ConfigError."""
-    key, certificate_chain = read_key_pair(config.certificate_file, config.key_file)
-    authority = None if config.client_ca_file is None else read_authorities(config.client_ca_file)
-    return ServerTls(certificate_chain, key, authority)
+    return serving_grpc(serving, grpc)
 
 
 @asynccontextmanager
-async def _http(serving: _Serving) -> AsyncIterator[None]:
+async def _http(serving: Serving) -> AsyncIterator[None]:
     """Serve; at the end refuse readiness, keep serving until the balancer has seen it, then stop."""
     service, shutdown = serving.service, serving.shutdown
     api = Api(service.use_cases, service.tokens, service.health, service.clock, service.metrics)

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from importlib.util import find_spec
 
-from reservation_api.bootstrap import open_inventory
+from reservation_api.bootstrap.embedded import open_inventory
 from reservation_api.config import Config, ConfigError
 from reservation_api.config.development import stand_in_process_variables
 from reservation_api.config.tree import TelemetryConfig

@@ -1,0 +1,88 @@
+"""Calls of AWS, counted, and spans of those that are made for recorded requests.
+
+Attributes are named as OpenTelemetry's semantic conventions have them (version 1.26). None of them holds what
+a client has sent.
+"""
+
+from collections.abc import Mapping
+from time import perf_counter
+from typing import Any
+
+from reservation_api.adapters.aws_wire.client import AwsClient
+from reservation_api.adapters.aws_wire.errors import AwsCaller, AwsRefusedError
+from reservation_api.bootstrap.tracing import Call, Outcome, Spans, by_its_class
+from reservation_api.telemetry import names
+from reservation_api.telemetry.metrics import Metrics
+from reservation_api.telemetry.spans import Attributes, SpanKind, Tracer
+
+
+def watch_client(metrics: Metrics, peer: str, client: AwsClient) -> None:
+    """Show how an AWS client stands."""
+    metrics.watch(names.CALL_RETRIES, (peer,), lambda: client.metrics().retries)
+    metrics.watch(names.CALLS_THROTTLED, (peer,), lambda: client.metrics().throttles)
+    metrics.watch(names.CALLS_WAITING, (peer,), lambda: client.metrics().calls_waiting)
+
+
+class TimedDynamoDb:
+    """An AwsCaller that takes the time of each call, by table and operation."""
+
+    def __init__(self, caller: AwsCaller, metrics: Metrics) -> None:
+        self._caller = caller
+        self._metrics = metrics
+
+    async def call(self, operation: str, request: Mapping[str, Any], *, repeatable: bool) -> Any:
+        """Make the call; see AwsCaller."""
+        began = perf_counter()
+        try:
+            return await self._caller.call(operation, request, repeatable=repeatable)
+        finally:
+            labels = (_table_of(request), operation)
+            histogram = self._metrics.histogram(names.DYNAMODB_OPERATION_LATENCY, *labels)
+            histogram.observe((perf_counter() - began) * 1000)
+
+
+class TracedDynamoDb:
+    """An AwsCaller whose calls are spans."""
+
+    def __init__(self, caller: AwsCaller, tracer: Tracer) -> None:
+        self._caller = caller
+        self._spans = Spans(tracer, SpanKind.CLIENT, _judge_aws)
+
+    def call(self, operation: str, request: Mapping[str, Any], *, repeatable: bool) -> Call[Any]:
+        """Make the call; see AwsCaller."""
+        call = self._caller.call(operation, request, repeatable=repeatable)
+        return self._spans.around(call, f"DynamoDB.{operation}", lambda: _of_dynamodb(operation, request))
+
+
+def _table_of(request: Mapping[str, Any]) -> str:
+    """Return the table that a call is about; a transaction's, or a batch's, is the first one's."""
+    if "TableName" in request:
+        return str(request["TableName"])
+    if "RequestItems" in request:
+        return str(next(iter(request["RequestItems"])))
+    (action,) = request["TransactItems"][0].values()
+    return str(action["TableName"])
+
+
+def _of_dynamodb(operation: str, request: Mapping[str, Any]) -> Attributes:
+    return {
+        "db.system": "dynamodb",
+        "db.operation.name": operation,
+        "aws.dynamodb.table_names": _tables_of(request),
+        "rpc.system": "aws-api",
+        "rpc.service": "DynamoDB",
+        "rpc.method": operation,
+    }
+
+
+def _tables_of(request: Mapping[str, Any]) -> list[str]:
+    if "TableName" in request:
+        return [request["TableName"]]
+    if "RequestItems" in request:
+        return list(request["RequestItems"])
+    actions = (action for item in request["TransactItems"] for action in item.values())
+    return list(dict.fromkeys(action["TableName"] for action in actions))
+
+
+def _judge_aws(error: BaseException | None) -> Outcome:
+    return Outcome(error.code) if isinstance(error, AwsRefusedError) else by_its_class(error)
