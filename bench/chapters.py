@@ -117,7 +117,8 @@ def _statuses(one: Reading) -> str:
 def _overload(overload: Overload) -> Iterator[str]:
     peak = f"{overload.best:.0f} good answers a second"
     yield f"The sale mix on AWS, {CONNECTIONS} connections; its peak is {peak}."
-    head = ("of saturation", "asked a second", "good a second", "P95 of accepted, ms", "CPU us", "answers")
+    figures_of = ("asked a second", "good a second", "P95 of accepted, ms", "CPU us", "generator's core")
+    head = ("of saturation", *figures_of, "answers")
     rows = []
     for load in overload.loads:
         one = load.reading
@@ -126,6 +127,7 @@ def _overload(overload: Overload) -> Iterator[str]:
             f"{one.goodput:.0f}",
             f"{one.accepted.p95:.0f}",
             f"{one.microseconds:.0f}",
+            f"{one.generator:.0%}",
         )
         rows.append((f"{load.factor:g}", *figures, _statuses(one)))
     yield table(head, rows)

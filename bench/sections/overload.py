@@ -23,6 +23,7 @@ class Load(msgspec.Struct, frozen=True):
 
     factor: float
     reading: Reading
+    """Of several rounds the one in the middle, by goodput."""
 
 
 class Overload(msgspec.Struct, frozen=True):
@@ -48,7 +49,7 @@ class Overload(msgspec.Struct, frozen=True):
 
 
 def run(stage: Stage, scale: Scale) -> Overload:
-    """Saturate, then go on."""
+    """Saturate, then go on; the loads take turns, so that others on the machine disturb them alike."""
     with ExitStack() as stack:
         book = CannedBook(len(stage.identity.tokens))
         bench = stack.enter_context(started(stage, scale, stage.on_aws(), book))
@@ -59,8 +60,13 @@ def run(stage: Stage, scale: Scale) -> Overload:
 async def _measure(bench: Bench) -> Overload:
     await bench.warm()
     peak = await bench.saturate("sale")
-    loads = [
-        Load(factor, await bench.read("sale", factor * peak.goodput, bench.scale.step_seconds, CONNECTIONS))
-        for factor in FACTORS
-    ]
-    return Overload(peak, loads)
+    taken: dict[float, list[Reading]] = {factor: [] for factor in FACTORS}
+    for _ in range(bench.scale.repeats):
+        for factor, readings in taken.items():
+            rate = factor * peak.goodput
+            readings.append(await bench.read("sale", rate, bench.scale.step_seconds, CONNECTIONS))
+    return Overload(peak, [Load(factor, _middle(readings)) for factor, readings in taken.items()])
+
+
+def _middle(readings: list[Reading]) -> Reading:
+    return sorted(readings, key=lambda one: one.goodput)[len(readings) // 2]

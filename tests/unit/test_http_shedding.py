@@ -103,6 +103,19 @@ async def test_a_short_body_that_is_still_coming_is_waited_for_behind_the_refusa
         assert (await connection.receive())[0] == 404
 
 
+async def test_a_body_that_looks_like_a_request_is_none() -> None:
+    api = full_api()
+    async with serving(api) as served:
+        connection, other = await served.connect(), await served.connect()
+        await connection.send(post(HOLD, len(LOOK), *COMMAND))
+        await is_turned_away(connection)
+        await connection.send(LOOK)
+        await other.ask(get("/actuator/health/liveness"))  # the packet has been read by now
+        api.guards.gate.leave()
+        assert (await connection.ask(LOOK))[0] == 404
+    assert api.guards.gate.shed == 1
+
+
 @pytest.mark.parametrize(
     "begun",
     [
@@ -151,14 +164,17 @@ async def test_who_is_refused_behind_one_that_is_served_hears_so_in_turn() -> No
     api = make_api(use_cases, FakeClock())
     api.guards = room_for(1)
     async with serving(api) as served:
-        connection = await served.connect()
-        await connection.send(LOOK + ASK_TO_HOLD + BODY + get("/v1/nothing") + LOOK)
+        connection, other = await served.connect(), await served.connect()
+        await connection.send(LOOK)
         await arrived.wait()
+        for packet in (LOOK, ASK_TO_HOLD + BODY + get("/v1/nothing") + LOOK):
+            await connection.send(packet)
+            await other.ask(get("/actuator/health/liveness"))  # the packet has been read by now
         assert api.guards.gate.shed == 0  # nobody is asked about before it is their turn
         api.guards.gate.enter()
         go_on.set()
-        answers = [await connection.receive() for _ in range(4)]
-    assert [status for status, _, _ in answers] == [404, 503, 404, 503]
+        answers = [await connection.receive() for _ in range(5)]
+    assert [status for status, _, _ in answers] == [404, 503, 503, 404, 503]
 
 
 async def test_a_thousand_that_are_refused_in_a_row_are_no_stack_of_calls() -> None:

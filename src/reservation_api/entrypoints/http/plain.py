@@ -6,38 +6,30 @@ nobody can hide a request behind the difference.
 """
 
 import re
+import string
 from typing import Final, NamedTuple
 
 MAX_PLAIN_BYTES: Final = 8 * 1024
-_HEAD: Final = re.compile(
-    rb"(GET|POST) (/[A-Za-z0-9/_.~?=&%,:@-]*+) HTTP/1\.1\r\n(?:[A-Za-z0-9_-]++:[\t -~]*+\r\n)++\r\n"
-)
-_SPECIAL: Final = re.compile(
-    rb"\r\n(?:transfer-encoding|expect|upgrade|proxy-connection|connection(?!: keep-alive\r\n))"
-)
-"""Names, in lower case, with which bodies end elsewhere, or connections do."""
-_LENGTH: Final = re.compile(rb"\r\ncontent-length: ?([0-9]{1,4})\r\n")
-_ANY_LENGTH: Final = b"\r\ncontent-length"
-_HOST: Final = b"\r\nhost:"
+_METHODS: Final = {b"GET": "GET", b"POST": "POST"}
+_TARGET: Final = re.compile(rb"/[A-Za-z0-9/_.~?=&%,:@-]*")
+_TEXT: Final = bytes(range(0x20, 0x7F)) + b"\t"
+_NAME: Final = (string.ascii_lowercase + string.digits + "-_").encode("ascii")
+_SPECIAL: Final = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"proxy-connection", b""})
+"""With these, bodies end elsewhere, or connections do; and what is no name at all."""
 
 
 class PlainHeaders:
-    """Of a packet; implements request.Headers for those that are asked for once."""
+    """Implements the part of request.Headers that tells of a trace."""
 
-    __slots__ = ("_lower", "_packet")
+    __slots__ = ("_fields",)
 
-    def __init__(self, packet: bytes, lower: bytes) -> None:
-        self._packet = packet
-        self._lower = lower
+    def __init__(self, fields: dict[bytes, bytes]) -> None:
+        self._fields = fields
 
     def get(self, key: str, /) -> str | None:
-        """Return the first value, or None."""
-        name = b"\r\n%b:" % key.encode("latin-1")
-        at = self._lower.find(name)
-        if at < 0:
-            return None
-        begin = at + len(name)
-        return self._packet[begin : self._packet.index(b"\r\n", begin)].decode("latin-1").strip()
+        """Return the value, or None."""
+        value = self._fields.get(key.encode("latin-1"))
+        return None if value is None else value.strip().decode("latin-1")
 
 
 class PlainRequest(NamedTuple):
@@ -51,20 +43,32 @@ class PlainRequest(NamedTuple):
 def plain_request(packet: bytes) -> PlainRequest | None:
     """Return the request that the packet is, to its last byte; None if a parser must tell.
 
-    It is of HTTP/1.1, names one host, and the connection stays.
+    It is of HTTP/1.1, has no header twice and names its host, and the connection stays.
     """
-    head = _HEAD.match(packet) if len(packet) <= MAX_PLAIN_BYTES else None
-    if head is None:
+    lines = packet.split(b"\r\n") if len(packet) <= MAX_PLAIN_BYTES else []
+    # The only empty line is the one before the body, and a line break is never half a one.
+    if b"" not in lines or lines.index(b"") != len(lines) - 2:
         return None
-    lower = head[0].lower()
-    if _SPECIAL.search(lower) or lower.count(_HOST) != 1:
+    if packet.translate(None, _TEXT) != b"\r\n" * (len(lines) - 1):
         return None
-    length = 0
-    if _ANY_LENGTH in lower:
-        told = _LENGTH.search(lower)
-        if told is None or lower.count(_ANY_LENGTH) != 1:
-            return None
-        length = int(told[1])
-    if head.end() + length != len(packet):
+    method, _, rest = lines[0].partition(b" ")
+    target, _, version = rest.partition(b" ")
+    if method not in _METHODS or version != b"HTTP/1.1" or not _TARGET.fullmatch(target):
         return None
-    return PlainRequest(head[1].decode("ascii"), head[2], PlainHeaders(packet, lower))
+    fields = _fields(lines[1:-2])
+    if fields is None or fields.get(b"content-length", b"0").strip() != b"%d" % len(lines[-1]):
+        return None
+    return PlainRequest(_METHODS[method], target, PlainHeaders(fields))
+
+
+def _fields(lines: list[bytes]) -> dict[bytes, bytes] | None:
+    """Return the headers by their names in lower case; None if one is special, or none."""
+    fields: dict[bytes, bytes] = {}
+    for line in lines:
+        name, colon, value = line.partition(b":")
+        fields[name.lower() if colon else b""] = value
+    if len(fields) != len(lines) or b"host" not in fields or not _SPECIAL.isdisjoint(fields):
+        return None
+    if b"".join(fields).translate(None, _NAME):
+        return None
+    return fields if fields.get(b"connection", b"keep-alive").strip() == b"keep-alive" else None
