@@ -7,6 +7,7 @@ from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import cycle
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -267,10 +268,10 @@ class Simulation:
         await check_settled(self.world(), self.clock.now(), self.processes[0].ports.inventory, EVENT)
 
     async def _workers_finish(self) -> None:
-        for _ in range(SETTLE_ROUNDS):
-            for process in self.processes:
-                process.offered.clear()
-                await process.run_workers()
+        """The processes take turns: whoever comes to it, there is nothing left in the end."""
+        for _, process in zip(range(SETTLE_ROUNDS), cycle(self.processes), strict=False):
+            process.offered.clear()
+            await process.run_workers()
             if not self.world().outbox:
                 return
             self.clock.advance(7)
