@@ -160,10 +160,7 @@ class Api:
             self._metrics.errors.inc()
 
     def _shed(self, endpoint: _Endpoint, headers: TraceHeaders, began: float) -> str:
-        """Count a refusal, with no line in the log and no latency, and return the id of its trace.
-
-        It would make the others' latency look better.
-        """
+        """Count a refusal, without a line or a latency that would flatter others; return its trace's id."""
         self._count(SHED_STATUS)
         trace = self._traces.of(headers)
         if trace.is_sampled:
