@@ -20,7 +20,6 @@ from tests.support.clock import FakeClock
 from reservation_api.adapters.aws_wire.client import AwsClient, ClientOptions, RetryBudget
 from reservation_api.adapters.aws_wire.credentials import CredentialSource
 from reservation_api.adapters.aws_wire.endpoint import DYNAMODB, endpoint_of
-from reservation_api.adapters.aws_wire.observation import Observer
 from reservation_api.adapters.aws_wire.settings import AwsWireSettings
 from reservation_api.adapters.aws_wire.signing import AwsCredentials
 from reservation_api.ports.clock import Clock
@@ -220,7 +219,6 @@ class Parts:
     clock: Clock = field(default_factory=FakeClock)
     retries: RetryBudget = field(default_factory=Budget)
     tls: ssl.SSLContext | None = None
-    observe: Observer | None = None
 
 
 @asynccontextmanager
@@ -233,7 +231,7 @@ async def calling(
         **{"backoff_base_seconds": 0.001, "read_seconds": 10.0, "total_seconds": PATIENT_SECONDS, **settings}
     )
     endpoint = endpoint_of(DYNAMODB, REGION, service if isinstance(service, str) else service.url)
-    options = ClientOptions(settings=bounds, tls=parts.tls, observe=parts.observe)
+    options = ClientOptions(settings=bounds, tls=parts.tls)
     client = AwsClient(endpoint, parts.credentials, parts.clock, parts.retries, options)
     try:
         yield client

@@ -73,6 +73,19 @@ async def test_a_full_bulkhead_gives_the_trial_permit_back() -> None:
     assert state_of(breaker) is BreakerState.CLOSED
 
 
+async def test_a_trial_call_that_says_nothing_lets_another_try() -> None:
+    _, breaker, _ = make_half_open()
+    admission = guard(breaker)
+    trial = await admission.acquire()
+    with pytest.raises(CallNotPermittedError):
+        breaker.acquire()
+    trial.release()
+    trial.release()
+    breaker.acquire()
+    with pytest.raises(CallNotPermittedError):
+        breaker.acquire()
+
+
 def test_who_is_cancelled_in_line_gives_the_trial_permit_back() -> None:
     async def main() -> None:
         _, breaker, _ = make_half_open()

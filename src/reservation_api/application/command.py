@@ -3,9 +3,8 @@
 import hashlib
 import math
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -24,7 +23,7 @@ RECORD_TTL_SECONDS = IDEMPOTENCY_SECONDS + 10
 """A record outlives them by what clocks differ (2 s) and a write may wait: living longer harms nobody."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Command:
     """Who asks for a change, under which key, and a digest of what exactly is asked."""
 
@@ -33,11 +32,13 @@ class Command:
     request_hash: str
     """SHA-256 over method, path and canonical body, in hexadecimal."""
     trace_id: str
+    record_key: RecordKey = field(init=False, repr=False, compare=False)
+    """The key's record: keys of two subjects never meet."""
 
-    @cached_property
-    def record_key(self) -> RecordKey:
-        """The key's record: keys of two subjects never meet."""
-        return RecordKey(digest(self.subject, self.idempotency_key))
+    def __post_init__(self) -> None:
+        """Work out the record's key, which every command asks for several times."""
+        key = RecordKey(digest(self.subject, self.idempotency_key))
+        object.__setattr__(self, "record_key", key)  # frozen, like the rest of it
 
 
 class Refusal(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -72,7 +73,7 @@ _REFUSALS = {
 
 def digest(*parts: str) -> str:
     """Return the SHA-256 of the parts in hexadecimal; no two lists of parts give the same text to it."""
-    framed = "".join(f"{len(part)}:{part}" for part in parts)
+    framed = "".join([f"{len(part)}:{part}" for part in parts])
     return hashlib.sha256(framed.encode()).hexdigest()
 
 

@@ -65,22 +65,21 @@ class Hold:
 
     async def _hold(self, command: Command, wanted: SeatsWanted) -> Answer:
         for n in range(MAX_IDS_PER_KEY):
-            answer = await self._hold_as(reservation_id_of(command, n), command, wanted)
+            hold = NewHold(
+                reservation_id_of(command, n),
+                wanted.event_id,
+                command.subject,
+                command.record_key,
+                wanted.reservation_token,
+            )
+            # Seats that can not be written down would be nobody's until they expire: first the right to
+            # write. The inventory's right before the store's, as in confirm: no two wait for what the other
+            # has.
+            async with self._inventory.admission(), self._store.admission():
+                answer = await self._take(hold, command, wanted)
             if answer is not None:
                 return answer
         raise WrongStateError("this Idempotency-Key was used for this request too often: use a new one")
-
-    async def _hold_as(
-        self, reservation_id: ReservationId, command: Command, wanted: SeatsWanted
-    ) -> Answer | None:
-        """Hold under this id; None when the id is used up."""
-        hold = NewHold(
-            reservation_id, wanted.event_id, command.subject, command.record_key, wanted.reservation_token
-        )
-        # Seats that can not be written down would be nobody's until they expire: first the right to write.
-        # The inventory's right before the store's, as in confirm: no two wait for what the other has.
-        async with self._inventory.admission(), self._store.admission():
-            return await self._take(hold, command, wanted)
 
     async def _take(self, hold: NewHold, command: Command, wanted: SeatsWanted) -> Answer | None:
         """Ask the inventory for the seats and write them down; None when the id is used up."""

@@ -12,15 +12,18 @@ def check_reply(request: ReserveSeats, reply: SeatHold) -> None:
 
 
 def _fault(request: ReserveSeats, reply: SeatHold) -> str | None:
-    seat_ids = {seat.seat_id for seat in reply.seats}
+    seat_ids, currencies = set(), set()
+    for seat in reply.seats:
+        seat_ids.add(seat.seat_id)
+        currencies.add(seat.price.currency)
+        if seat.price.amount < 0 or not seat.price.currency:
+            return "a seat without a price"
     if len(reply.seats) != request.qty or len(seat_ids) != request.qty:
         return f"{len(seat_ids)} seats instead of {request.qty}"
     if request.seat_ids and seat_ids != set(request.seat_ids):
         return "other seats than were asked for"
-    if len({seat.price.currency for seat in reply.seats}) != 1:
+    if len(currencies) != 1:
         return "prices in several currencies"
-    if any(seat.price.amount < 0 or not seat.price.currency for seat in reply.seats):
-        return "a seat without a price"
     if reply.expires_at.tzinfo is None:
         return "an expiry without a time zone"
     return None

@@ -126,11 +126,7 @@ class Reservation:
     def confirmed(self, now: datetime) -> "Reservation":
         """Sell the seats to the intent that stands."""
         intent = self._standing_intent()
-        return replace(
-            self._moved(Status.CONFIRMED, now),
-            order_id=intent.order_id,
-            payment_intent_id=intent.payment_intent_id,
-        )
+        return self._moved(Status.CONFIRMED, now, intent.payment_intent_id, intent.order_id)
 
     def payment_refused(self, now: datetime) -> "Reservation":
         """Drop the intent and stay on HOLD: the subject may pay otherwise."""
@@ -140,7 +136,7 @@ class Reservation:
     def seats_gone(self, now: datetime) -> "Reservation":
         """Expire under a standing intent; the payment stays on it, so that it can be refunded."""
         intent = self._standing_intent()
-        return replace(self._moved(Status.EXPIRED, now), payment_intent_id=intent.payment_intent_id)
+        return self._moved(Status.EXPIRED, now, intent.payment_intent_id)
 
     def cancelled(self, now: datetime) -> "Reservation":
         """Give the seats back; raises WrongStateError or HoldExpiredError."""
@@ -173,8 +169,22 @@ class Reservation:
             raise WrongStateError("no confirm is under way", status=self.status.value)
         return self.intent
 
-    def _moved(self, status: Status, now: datetime) -> "Reservation":
-        return replace(self, status=status, intent=None, version=self.version + 1, updated_at=now)
+    def _moved(
+        self,
+        status: Status,
+        now: datetime,
+        payment_intent_id: PaymentIntentId | None = None,
+        order_id: OrderId | None = None,
+    ) -> "Reservation":
+        return replace(
+            self,
+            status=status,
+            intent=None,
+            version=self.version + 1,
+            updated_at=now,
+            order_id=order_id,
+            payment_intent_id=payment_intent_id,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,6 @@ from tests.support.aws_service import (
     reply,
     serving,
     silence,
-    until,
 )
 
 from reservation_api.adapters.aws_wire.client import AwsClient
@@ -28,7 +27,6 @@ from reservation_api.adapters.aws_wire.errors import (
     AwsRefusedError,
     AwsThrottledError,
 )
-from reservation_api.adapters.aws_wire.observation import AttemptOutcome
 from reservation_api.adapters.aws_wire.signing import AwsCredentials
 
 THROTTLED = refusal("ThrottlingException")
@@ -179,31 +177,6 @@ async def test_waits_grow_and_are_cut_off() -> None:
         shortest = min(client._pause_seconds(5) for _ in range(2000))
     assert longest == pytest.approx([0.1, 0.2, 0.4, 0.5, 0.5], rel=0.05)
     assert shortest < 0.01  # full jitter
-
-
-async def test_every_try_is_told_to_the_observer() -> None:
-    told: list[tuple[str, AttemptOutcome]] = []
-
-    def observe(operation: str, seconds: float, outcome: AttemptOutcome) -> None:
-        assert 0 < seconds < 60
-        told.append((operation, outcome))
-
-    parts = Parts(observe=observe)
-    replies = answering(THROTTLED, BROKEN, FINE, FAILED)
-    async with serving(replies) as service, calling(service, parts) as client:
-        await put(client, repeatable=True)
-        with pytest.raises(AwsRefusedError):
-            await put(client)
-    async with calling(service, parts, max_attempts=1) as client:
-        with pytest.raises(AwsNotSentError):
-            await put(client)
-    async with serving(silence) as service, calling(service, parts) as client:
-        call = asyncio.create_task(put(client))
-        await until(lambda: service.requests)
-        call.cancel()
-        await asyncio.wait([call])
-    outcomes = [outcome.value for operation, outcome in told if operation == "PutItem"]
-    assert outcomes == ["throttled", "unknown", "answered", "refused", "not_sent", "cancelled"]
 
 
 async def test_a_request_that_is_no_json_is_the_callers_mistake() -> None:

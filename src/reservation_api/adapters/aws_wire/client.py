@@ -17,12 +17,11 @@ import random
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from time import perf_counter
 from typing import Any, Final, Protocol
 
 import msgspec
 
-from reservation_api.adapters.aws_wire.connection import NotSentError, Reply, ReplyLostError
+from reservation_api.adapters.aws_wire.connection import NotSentError, ReplyLostError
 from reservation_api.adapters.aws_wire.credentials import CredentialSource, NoCredentialsError
 from reservation_api.adapters.aws_wire.endpoint import AwsEndpoint
 from reservation_api.adapters.aws_wire.errors import (
@@ -32,7 +31,7 @@ from reservation_api.adapters.aws_wire.errors import (
     AwsRefusedError,
     AwsThrottledError,
 )
-from reservation_api.adapters.aws_wire.observation import AttemptOutcome, AwsWireMetrics, Observer
+from reservation_api.adapters.aws_wire.observation import AwsWireMetrics
 from reservation_api.adapters.aws_wire.pool import Pool
 from reservation_api.adapters.aws_wire.replies import (
     SPENT_CREDENTIALS,
@@ -78,7 +77,6 @@ class ClientOptions:
     settings: AwsWireSettings = field(default_factory=AwsWireSettings)
     tls: ssl.SSLContext | None = None
     """Of `pool.tls_context`, to be shared by clients; None: one of its own."""
-    observe: Observer | None = None
 
 
 @dataclass(slots=True)
@@ -112,7 +110,6 @@ class AwsClient:
         self._clock = clock
         self._retry_budget = retries
         self._settings = options.settings
-        self._observe = options.observe
         self._signer = Signer(endpoint)
         self._pool = Pool(endpoint, options.settings, options.tls)
         self._clock_is_behind_seconds = 0.0
@@ -129,8 +126,15 @@ class AwsClient:
         call = _Call(operation, _encode(request), ends_at, repeatable)
         self._retry_budget.record_call()
         self._in_flight += 1
+        tries = 0
         try:
-            return await self._try_again_and_again(call)
+            while True:
+                tries += 1
+                try:
+                    return await self._try(call)
+                except AwsCallError as error:
+                    pause_seconds = self._pause_after(call, error, tries)
+                await asyncio.sleep(pause_seconds)
         finally:
             self._in_flight -= 1
 
@@ -150,23 +154,16 @@ class AwsClient:
         """Let calls under way end within their time limit, then close all connections; may be repeated."""
         await self._pool.close()
 
-    async def _try_again_and_again(self, call: _Call) -> Any:
-        tries = 0
-        while True:
-            tries += 1
-            try:
-                return await self._try_signed(call)
-            except AwsCallError as error:
-                self._throttles += _is_throttled(error)
-                call.may_be_done |= isinstance(error, AwsOutcomeUnknownError)
-                pause_seconds = self._pause_seconds(tries)
-                if not self._may_try_again(call, error, tries, pause_seconds):
-                    if call.may_be_done and isinstance(error, _SAYS_NOTHING):
-                        raise AwsOutcomeUnknownError(
-                            f"an earlier try may have been done, then {error}"
-                        ) from error
-                    raise
-            await asyncio.sleep(pause_seconds)
+    def _pause_after(self, call: _Call, error: AwsCallError, tries: int) -> float:
+        """Return how long to wait before the next try; raises what the call ends with if there is none."""
+        self._throttles += _is_throttled(error)
+        call.may_be_done |= isinstance(error, AwsOutcomeUnknownError)
+        pause_seconds = self._pause_seconds(tries)
+        if self._may_try_again(call, error, tries, pause_seconds):
+            return pause_seconds
+        if call.may_be_done and isinstance(error, _SAYS_NOTHING):
+            raise AwsOutcomeUnknownError(f"an earlier try may have been done, then {error}") from error
+        raise error
 
     def _may_try_again(self, call: _Call, error: AwsCallError, tries: int, pause_seconds: float) -> bool:
         is_harmless = isinstance(error, (AwsThrottledError, AwsNotSentError, StillAtWorkError))
@@ -183,42 +180,25 @@ class AwsClient:
         longest = self._settings.backoff_base_seconds * 2 ** (tries - 1)
         return random.uniform(0, min(longest, self._settings.backoff_cap_seconds))  # noqa: S311 (spreads load)
 
-    async def _try_signed(self, call: _Call) -> Any:
+    async def _try(self, call: _Call) -> Any:
         """Try once, and anew if only the signature was refused, and that can be mended."""
         while True:
             credentials = self._credentials.current() or await self._wait_for_credentials(call)
             try:
-                return await self._observed(call, credentials)
+                reply = await self._pool.exchange(self._signed(call, credentials), call.ends_at)
+                return answer(call.operation, reply)
+            except NotSentError as error:
+                raise AwsNotSentError(f"{call.operation}: {error}") from error
+            except ReplyLostError as error:
+                raise AwsOutcomeUnknownError(f"{call.operation}: {error}") from error
             except SignatureRefusedError as error:
                 if not call.mends_left or not await self._mend(call, error, credentials):
                     raise
                 call.mends_left -= 1
 
-    async def _observed(self, call: _Call, credentials: AwsCredentials) -> Any:
-        if self._observe is None:
-            return await self._try(call, credentials)
-        began_at = perf_counter()
-        outcome = AttemptOutcome.CANCELLED
-        try:
-            answered = await self._try(call, credentials)
-            outcome = AttemptOutcome.ANSWERED
-        except AwsCallError as error:
-            outcome = _outcome(error)
-            raise
-        finally:
-            self._observe(call.operation, perf_counter() - began_at, outcome)
-        return answered
-
-    async def _try(self, call: _Call, credentials: AwsCredentials) -> Any:
+    def _signed(self, call: _Call, credentials: AwsCredentials) -> bytes:
         call.signed_second = second = int(self._clock.now().timestamp() + self._clock_is_behind_seconds)
-        request = self._signer.request(call.operation, call.body, credentials, second)
-        try:
-            reply: Reply = await self._pool.exchange(request, call.ends_at)
-        except NotSentError as error:
-            raise AwsNotSentError(f"{call.operation}: {error}") from error
-        except ReplyLostError as error:
-            raise AwsOutcomeUnknownError(f"{call.operation}: {error}") from error
-        return answer(call.operation, reply)
+        return self._signer.request(call.operation, call.body, credentials, second)
 
     async def _wait_for_credentials(self, call: _Call) -> AwsCredentials:
         try:
@@ -251,15 +231,3 @@ def _is_throttled(error: AwsCallError) -> bool:
         return True
     reasons = error.body.get("CancellationReasons") or () if isinstance(error, AwsRefusedError) else ()
     return any(reason.get("Code") in _THROTTLED_ITEM for reason in reasons)
-
-
-def _outcome(error: AwsCallError) -> AttemptOutcome:
-    match error:
-        case AwsThrottledError():
-            return AttemptOutcome.THROTTLED
-        case AwsRefusedError():
-            return AttemptOutcome.REFUSED
-        case AwsNotSentError():
-            return AttemptOutcome.NOT_SENT
-        case _:
-            return AttemptOutcome.UNKNOWN

@@ -42,7 +42,8 @@ class Connection(asyncio.Protocol):
         self._max_reply_bytes = max_reply_bytes
         self._on_lost = on_lost
         self._transport: asyncio.Transport | None = None
-        self._reply: asyncio.Future[Reply | ReplyLostError] | None = None
+        self._reply: asyncio.Future[Reply] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._received_bytes = 0
         self._body: list[bytes] = []
         self._headers: dict[bytes, bytes] = {}
@@ -50,26 +51,19 @@ class Connection(asyncio.Protocol):
         self.on_header = self._headers.__setitem__
         self._parser = httptools.HttpResponseParser(self)
 
-    async def exchange(self, request: bytes, seconds: float) -> Reply:
-        """Send a request and return its reply; whoever is left without one must `abort` the connection.
+    def exchange(self, request: bytes, seconds: float) -> "asyncio.Future[Reply]":
+        """Send a request and return its reply to come; who is left without one must `abort` the connection.
 
-        Raises NotSentError, ReplyLostError.
+        Raises NotSentError; the future has ReplyLostError.
         """
         if not self.is_usable or self._transport is None:
             raise NotSentError("the connection was closed before the request was sent")
         loop = asyncio.get_running_loop()
         self._received_bytes = 0
-        reply: asyncio.Future[Reply | ReplyLostError] = loop.create_future()
-        self._reply = reply
+        self._reply = reply = loop.create_future()
         self._transport.write(request)
-        timer = loop.call_later(seconds, self._time_out, seconds)
-        try:
-            outcome = await reply
-        finally:
-            timer.cancel()
-        if isinstance(outcome, ReplyLostError):
-            raise outcome
-        return outcome
+        self._timer = loop.call_later(seconds, self._time_out, seconds)
+        return reply
 
     def abort(self) -> None:
         """Close it at once; may be repeated."""
@@ -119,10 +113,10 @@ class Connection(asyncio.Protocol):
         status = self._parser.get_status_code()
         if status < _HTTP_OK:
             return  # 100 Continue and its like come before the reply (RFC 9110 section 15.2)
-        reply, self._reply = self._reply, None
+        reply = self._end_wait()
         if not self._parser.should_keep_alive():
             self.abort()
-        if reply is not None and not reply.done():
+        if reply is not None:
             headers = {} if status == _HTTP_OK else {k.lower(): v for k, v in self._headers.items()}
             reply.set_result(Reply(status, b"".join(self._body), headers))
 
@@ -130,7 +124,15 @@ class Connection(asyncio.Protocol):
         self._fail(f"no reply within {seconds:.3g} s")
 
     def _fail(self, why: str) -> None:
-        reply, self._reply = self._reply, None
+        reply = self._end_wait()
         self.abort()
-        if reply is not None and not reply.done():
-            reply.set_result(ReplyLostError(why))
+        if reply is not None:
+            reply.set_exception(ReplyLostError(why))
+
+    def _end_wait(self) -> "asyncio.Future[Reply] | None":
+        """Return whom to tell, if somebody still waits."""
+        reply, self._reply = self._reply, None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        return None if reply is None or reply.done() else reply

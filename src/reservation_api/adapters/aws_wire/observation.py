@@ -1,23 +1,6 @@
 """What can be seen of a client from outside."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
-
-
-class AttemptOutcome(StrEnum):
-    """How one try of a call ended."""
-
-    ANSWERED = "answered"
-    REFUSED = "refused"
-    THROTTLED = "throttled"
-    NOT_SENT = "not_sent"
-    UNKNOWN = "unknown"
-    CANCELLED = "cancelled"
-
-
-Observer = Callable[[str, float, AttemptOutcome], None]
-"""Told of every try when it is over: operation, seconds, outcome. It must neither wait nor raise."""
 
 
 @dataclass(frozen=True, slots=True)

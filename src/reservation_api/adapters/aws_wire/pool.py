@@ -81,7 +81,6 @@ class Pool:
         if not self._slots.try_take():
             await self._wait_for_a_slot(ends_at)
         try:
-            self._refuse_if_closed()  # while this call waited
             connection = self._take_idle() or await self._connect(ends_at)
             try:
                 reply = await connection.exchange(request, _time_left(self._settings.read_seconds, ends_at))
@@ -137,6 +136,7 @@ class Pool:
             self._idle.popleft().abort()
 
     async def _connect(self, ends_at: float) -> Connection:
+        self._refuse_if_closed()  # while this call waited; nothing is idle then
         seconds = _time_left(self._settings.connect_seconds, ends_at)
         connection = Connection(self._settings.max_reply_bytes, self._forget)
         self._open.add(connection)

@@ -24,7 +24,7 @@ def outbox_item(entry: OutboxEntry, status: str) -> Item:
     """Write an outbox row with its status as it is stored (document section 1.4)."""
     return {
         **outbox_key(entry.outbox_id),
-        "type": {"S": entry.type.value},
+        "type": {"S": entry.type},
         "aggregate_type": {"S": entry.aggregate_type},
         "aggregate_id": {"S": entry.aggregate_id},
         "payload": {"S": entry.payload},

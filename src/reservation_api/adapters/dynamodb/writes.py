@@ -11,7 +11,7 @@ So is the end of a hold:
 
 from typing import Final, assert_never
 
-from reservation_api.adapters.dynamodb.expressions import STATUS_NAME, update_expression, values_of
+from reservation_api.adapters.dynamodb.expressions import STATUS_NAME, update_of
 from reservation_api.adapters.dynamodb.items import (
     OPTIONALLY_MOVING,
     Item,
@@ -109,13 +109,13 @@ class TransactItems:
     def replacing(self, before: OutboxEntry, after: OutboxEntry) -> Item:
         """Return the item that replaces an outbox row's state if it is as in `before`."""
         attributes = trying(after, self._shards.stored(after.status, after.outbox_id))
-        values = values_of(attributes)
+        expression, values = update_of(attributes, OPTIONALLY_TRYING)
         values[":status_before"] = {"S": before.status.value}
         values[":next_retry_at_before"] = {"S": to_iso(before.next_retry_at)}
         update = {
             "TableName": self._tables.outbox,
             "Key": outbox_key(before.outbox_id),
-            "UpdateExpression": update_expression(attributes, OPTIONALLY_TRYING),
+            "UpdateExpression": expression,
             "ConditionExpression": _AS_CLAIMED,
             **_with(values, STATUS_NAME),
         }
@@ -128,7 +128,7 @@ class TransactItems:
     def _update_reservation(self, write: UpdateReservation) -> Item:
         before, after = write.before, write.after
         attributes = moving(after, self._shards.stored(after.status, after.reservation_id))
-        values = values_of(attributes)
+        expression, values = update_of(attributes, OPTIONALLY_MOVING)
         values[":hold"] = _ON_HOLD
         values[":extensions_before"] = {"N": str(before.extensions)}
         condition = _AS_BEFORE
@@ -146,7 +146,7 @@ class TransactItems:
         update = {
             "TableName": self._tables.reservations,
             "Key": reservation_key(before),
-            "UpdateExpression": update_expression(attributes, OPTIONALLY_MOVING),
+            "UpdateExpression": expression,
             "ConditionExpression": condition,
             **_with(values, STATUS_NAME),
             **_TELL,

@@ -30,9 +30,10 @@ class EventBridgeBus:
     async def publish(self, events: Sequence[OutgoingEvent]) -> Sequence[PublishOutcome]:
         """Put the events on the bus in as few calls as hold them; see the port."""
         entries = [entry_of(event, self._bus_name) for event in events]
-        outcomes = list(map(_too_large, entries))
+        sizes = list(map(size_of, entries))
+        outcomes = list(map(_too_large, sizes))
         fitting = [index for index, refusal in enumerate(outcomes) if refusal is None]
-        batches = [[fitting[i] for i in batch] for batch in batches_of([entries[i] for i in fitting])]
+        batches = [[fitting[i] for i in batch] for batch in batches_of([sizes[i] for i in fitting])]
         answers = await asyncio.gather(*(self._put([entries[i] for i in batch]) for batch in batches))
         for batch, answer in zip(batches, answers, strict=True):
             for index, outcome in zip(batch, answer, strict=True):
@@ -60,8 +61,7 @@ def _unless_all_unavailable(outcomes: Sequence[PublishOutcome]) -> Sequence[Publ
     return outcomes
 
 
-def _too_large(entry: Entry) -> PublishOutcome:
-    size = size_of(entry)
+def _too_large(size: int) -> PublishOutcome:
     if size < SIZE_LIMIT_BYTES:
         return None
     return f"the event has {size} bytes, and an event bus takes less than {SIZE_LIMIT_BYTES}"

@@ -88,13 +88,20 @@ class GrpcPeer:
         """
         ends_at = monotonic() + self._seconds()
         metadata = self._metadata()
-        try:
-            return await self._send(path, request, reply_type, ends_at, metadata)
-        except grpc.aio.AioRpcError as error:
-            unreachable = error.code() is grpc.StatusCode.UNAVAILABLE and not self._is_closed
-            if not (repeatable and unreachable and self._retries.allow_retry()):
-                raise
-        return await self._send(path, request, reply_type, ends_at, metadata)
+        message = request.SerializeToString()
+        while True:
+            try:
+                reply = await self._channel.call(path, message, self._seconds_until(ends_at), metadata)
+                return reply_type.FromString(reply)
+            except DecodeError as error:
+                raise grpc.aio.AioRpcError(
+                    grpc.StatusCode.INTERNAL, details="the reply is garbled"
+                ) from error
+            except grpc.aio.AioRpcError as error:
+                unreachable = error.code() is grpc.StatusCode.UNAVAILABLE and not self._is_closed
+                if not (repeatable and unreachable and self._retries.allow_retry()):
+                    raise
+                repeatable = False
 
     async def close(self) -> None:
         """Let calls under way end within their deadline, then close the connections; may be repeated."""
@@ -114,21 +121,10 @@ class GrpcPeer:
         named = ("traceparent", trace.traceparent)
         return (named, ("tracestate", trace.state)) if trace.state else (named,)
 
-    async def _send(
-        self,
-        path: str,
-        request: Message,
-        reply_type: type[Reply],
-        ends_at: float,
-        metadata: Metadata,
-    ) -> Reply:
+    def _seconds_until(self, ends_at: float) -> float:
         seconds = ends_at - monotonic()
         if self._is_closed:
             raise grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, details="the connections are closed")
         if seconds <= 0:
             raise grpc.aio.AioRpcError(grpc.StatusCode.DEADLINE_EXCEEDED, details="no time is left")
-        reply = await self._channel.call(path, request.SerializeToString(), seconds, metadata)
-        try:
-            return reply_type.FromString(reply)
-        except DecodeError as error:
-            raise grpc.aio.AioRpcError(grpc.StatusCode.INTERNAL, details="the reply is garbled") from error
+        return seconds

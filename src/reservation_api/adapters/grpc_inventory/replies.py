@@ -147,27 +147,36 @@ def _seats(seats: Iterable[types.Seat]) -> tuple[Seat, ...]:
 
 def _seat(seat: types.Seat) -> Seat:
     seat_id = SeatId(seat.id)
-    _believe(0 < len(seat_id) <= MAX_ID_LENGTH, "a seat without an id")
-    _believe(seat.status in _SEAT_STATUSES, "a seat without a status")
+    if not 0 < len(seat_id) <= MAX_ID_LENGTH:
+        raise _unbelievable("a seat without an id")
+    if seat.status not in _SEAT_STATUSES:
+        raise _unbelievable("a seat without a status")
     return Seat(seat_id, seat.section, seat.row, seat.number, _money(seat.price))
 
 
 def _money(money: types.Money) -> Money:
-    price = Money(money.amount, money.currency)
-    _believe(_CURRENCY.fullmatch(price.currency) is not None, "a price without a currency")
-    _believe(0 <= price.amount <= MAX_AMOUNT, "a price out of bounds")
-    return price
+    amount, currency = money.amount, money.currency
+    if _CURRENCY.fullmatch(currency) is None:
+        raise _unbelievable("a price without a currency")
+    if not 0 <= amount <= MAX_AMOUNT:
+        raise _unbelievable("a price out of bounds")
+    return Money(amount, currency)
 
 
 def _expiry(timestamp: Timestamp) -> datetime:
     try:
         instant = datetime.fromtimestamp(timestamp.seconds, UTC).replace(microsecond=timestamp.nanos // 1000)
     except (ValueError, OverflowError, OSError) as error:
-        raise InventoryUnavailableError("the inventory's answer can not be believed: no instant") from error
+        raise _unbelievable("no instant") from error
     _believe(instant.year in YEARS, "an expiry out of bounds")
     return whole_milliseconds(instant)
 
 
 def _believe(is_sound: bool, fault: str) -> None:  # noqa: FBT001 (the condition is what the line reads as)
+    """Check what there is one of in a reply; what each seat has is checked in place, which costs less."""
     if not is_sound:
-        raise InventoryUnavailableError(f"the inventory's answer can not be believed: {fault}")
+        raise _unbelievable(fault)
+
+
+def _unbelievable(fault: str) -> InventoryUnavailableError:
+    return InventoryUnavailableError(f"the inventory's answer can not be believed: {fault}")

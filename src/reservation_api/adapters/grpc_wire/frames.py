@@ -36,7 +36,10 @@ DEFAULT_FRAME: Final = 16_384
 """The longest payload, unless the other side allows more; we do not."""
 MAX_FRAME: Final = 2**24 - 1
 MAX_WINDOW: Final = 2**31 - 1
+_PADDED_OR_PRIORITY: Final = PADDED | PRIORITY
 _HEAD: Final = 9
+_FRAME_HEAD: Final = Struct(">HBBBI")
+"""The length in two parts, since it has three bytes; kind, flags, stream."""
 _STREAM_MASK: Final = 0x7FFF_FFFF
 _SETTING: Final = Struct(">HI")
 _NUMBER: Final = Struct(">I")
@@ -58,6 +61,8 @@ class Frame(NamedTuple):
     def content(self) -> bytes:
         """Return the payload without padding and priority; raises ProtocolError."""
         payload, padding = self.payload, 0
+        if not self.flags & _PADDED_OR_PRIORITY:
+            return payload
         if self.flags & PADDED:
             if not payload:
                 raise ProtocolError("a padded frame without a length")
@@ -82,14 +87,14 @@ class FrameReader:
         data = self._rest + data if self._rest else data
         at, end = 0, len(data)
         while end - at >= _HEAD:
-            length = int.from_bytes(data[at : at + 3], "big")
+            high, low, kind, flags, stream_id = _FRAME_HEAD.unpack_from(data, at)
+            length = high << 8 | low
             if length > DEFAULT_FRAME:
                 raise ProtocolError("a frame that is too long")
             after = at + _HEAD + length
             if after > end:
                 break
-            stream_id = int.from_bytes(data[at + 5 : at + 9], "big") & _STREAM_MASK
-            yield Frame(data[at + 3], data[at + 4], stream_id, data[at + _HEAD : after])
+            yield Frame(kind, flags, stream_id & _STREAM_MASK, data[at + _HEAD : after])
             at = after
         self._rest = data[at:]
 

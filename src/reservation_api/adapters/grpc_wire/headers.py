@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Final
 
 import hpack
@@ -48,18 +49,23 @@ def timeout_field(seconds: float) -> bytes:
     """Say how long the caller waits: in milliseconds, rounded up, or in seconds if that is too long."""
     milliseconds = math.ceil(seconds * 1000)
     if milliseconds > _MAX_TIMEOUT:
-        return field(b"grpc-timeout", b"%dS" % min(math.ceil(seconds), _MAX_TIMEOUT))
-    return field(b"grpc-timeout", b"%dm" % milliseconds)
+        return _TIMEOUT + _text(b"%dS" % min(math.ceil(seconds), _MAX_TIMEOUT))
+    return _TIMEOUT + _text(b"%dm" % milliseconds)
 
 
 def metadata_fields(metadata: Iterable[tuple[str, str]]) -> bytes:
     """Return a call's own headers."""
-    return b"".join(field(name.encode("ascii"), value.encode("ascii")) for name, value in metadata)
+    return b"".join([_name(name) + _text(value.encode("ascii")) for name, value in metadata])
 
 
 def field(name: bytes, value: bytes) -> bytes:
     """Return a header that is not to be remembered."""
     return _NEW_NAME + _text(name) + _text(value)
+
+
+@cache  # of a handful
+def _name(name: str) -> bytes:
+    return _NEW_NAME + _text(name.encode("ascii"))
 
 
 def _text(text: bytes) -> bytes:
@@ -72,6 +78,9 @@ def _text(text: bytes) -> bytes:
         length >>= 7
     head.append(length)
     return bytes(head) + text
+
+
+_TIMEOUT: Final = _name("grpc-timeout")
 
 
 class HeaderReader:

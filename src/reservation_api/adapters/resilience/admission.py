@@ -14,7 +14,6 @@ from reservation_api.adapters.resilience.guarded_call import (
     call_with,
     every_exception_is_a_failure,
 )
-from reservation_api.adapters.resilience.permit import Permit
 
 T = TypeVar("T")
 
@@ -22,30 +21,33 @@ T = TypeVar("T")
 class Admitted:
     """A permit and a slot; only the first word counts, so `release()` may stand in a `finally`."""
 
-    __slots__ = ("_bulkhead", "_permit")
+    __slots__ = ("_breaker", "_bulkhead", "_era")
 
-    def __init__(self, permit: Permit, bulkhead: Bulkhead) -> None:
-        self._permit = permit
+    def __init__(self, breaker: CircuitBreaker, era: int, bulkhead: Bulkhead) -> None:
+        self._breaker = breaker
+        self._era = era
         self._bulkhead: Bulkhead | None = bulkhead
+        """None once a word was said."""
 
     def success(self, duration_seconds: float) -> None:
         """Say that the dependency answered, be it with a refusal; a long answer counts as slow."""
-        self._permit.success(duration_seconds)
-        self._leave()
+        bulkhead, self._bulkhead = self._bulkhead, None
+        if bulkhead is not None:
+            self._breaker.settle(self._era, duration_seconds, failed=False, error=None)
+            bulkhead.release()
 
     def failure(self, duration_seconds: float, error: BaseException | None = None) -> None:
         """Say that the dependency failed; `error` is for the breaker's listeners."""
-        self._permit.failure(duration_seconds, error)
-        self._leave()
+        bulkhead, self._bulkhead = self._bulkhead, None
+        if bulkhead is not None:
+            self._breaker.settle(self._era, duration_seconds, failed=True, error=error)
+            bulkhead.release()
 
     def release(self) -> None:
         """Give both back and record nothing: the call was cancelled, not made, or says nothing."""
-        self._permit.release()
-        self._leave()
-
-    def _leave(self) -> None:
         bulkhead, self._bulkhead = self._bulkhead, None
         if bulkhead is not None:
+            self._breaker.give_back(self._era)
             bulkhead.release()
 
 
@@ -58,10 +60,10 @@ class Admission:
 
     async def acquire(self, within_seconds: float | None = None) -> Admitted:
         """Return a permit and a slot; raises CallNotPermittedError, BulkheadFullError."""
-        permit = self.breaker.acquire()
+        era = self.breaker.admit()
         if not self.bulkhead.try_acquire():
-            permit = await self._wait_for_a_slot(permit, within_seconds)
-        return Admitted(permit, self.bulkhead)
+            era = await self._wait_for_a_slot(era, within_seconds)
+        return Admitted(self.breaker, era, self.bulkhead)
 
     async def call(
         self,
@@ -72,13 +74,13 @@ class Admission:
         """Make one call if it is permitted and there is a slot, and record it as `judge` says."""
         return await call_with(await self.acquire(within_seconds), fn, judge, self.breaker.monotonic)
 
-    async def _wait_for_a_slot(self, permit: Permit, within_seconds: float | None) -> Permit:
+    async def _wait_for_a_slot(self, era: int, within_seconds: float | None) -> int:
         try:
             await self.bulkhead.acquire(within_seconds)
         finally:
-            permit.release()
+            self.breaker.give_back(era)
         try:
-            return self.breaker.acquire()
+            return self.breaker.admit()
         except BaseException:
             self.bulkhead.release()
             raise

@@ -79,9 +79,11 @@ class CircuitBreaker:
 
     def acquire(self) -> Permit:
         """Return a permit for one call, to be settled or released; raises CallNotPermittedError at once."""
-        if self._state is BreakerState.CLOSED:
-            return Permit(self, self._era)
-        return Permit(self, self._admit())
+        return Permit(self, self.admit())
+
+    def admit(self) -> int:
+        """Return the era of one call, to be settled or given back; raises CallNotPermittedError at once."""
+        return self._era if self._state is BreakerState.CLOSED else self._admit()
 
     async def call(self, fn: Callable[[], Awaitable[T]], judge: Judge = every_exception_is_a_failure) -> T:
         """Make one call if it is permitted, and record it as `judge` says; raises CallNotPermittedError."""
@@ -99,9 +101,10 @@ class CircuitBreaker:
         window = self._window
         window.record(outcome)
         successes, failures, slow_successes, slow_failures, *_ = window.counts
-        calls = successes + failures + slow_successes + slow_failures
-        if calls >= self._minimum_calls:
-            self._judge(calls, failures + slow_failures, slow_successes + slow_failures)
+        if failures or slow_successes or slow_failures or self._state is BreakerState.HALF_OPEN:
+            calls = successes + failures + slow_successes + slow_failures
+            if calls >= self._minimum_calls:
+                self._judge(calls, failures + slow_failures, slow_successes + slow_failures)
 
     def give_back(self, era: int) -> None:
         """Take back a permit that was not used, so that another trial call may go; permits call this."""

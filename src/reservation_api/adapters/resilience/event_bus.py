@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from reservation_api.adapters.resilience.admission import Admission
-from reservation_api.adapters.resilience.guard import Guard
+from reservation_api.adapters.resilience.guard import Call, Guard
 from reservation_api.domain.errors import EventBusUnavailableError
 from reservation_api.ports.event_bus import EventBus, OutgoingEvent, PublishOutcome
 
@@ -15,6 +15,6 @@ class GuardedEventBus:
         self._bus = bus
         self._guard = Guard(admission, EventBusUnavailableError)
 
-    async def publish(self, events: Sequence[OutgoingEvent]) -> Sequence[PublishOutcome]:
+    def publish(self, events: Sequence[OutgoingEvent]) -> Call[Sequence[PublishOutcome]]:
         """Publish events; raises EventBusUnavailableError if that is what became of every one of them."""
-        return await self._guard.call(lambda: self._bus.publish(events))
+        return self._guard.call(lambda: self._bus.publish(events))

@@ -1,7 +1,7 @@
 """What every guarded port does: ask for a permit, make the call, and say what came of it."""
 
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
 from reservation_api.adapters.resilience.admission import Admission, Admitted
 from reservation_api.adapters.resilience.errors import DeadlinePassedError, NotTriedError
@@ -11,6 +11,8 @@ from reservation_api.adapters.resilience.time_limiter import RETRY_AFTER_SECONDS
 from reservation_api.domain.errors import RefusedError, UnavailableError
 
 T = TypeVar("T")
+Call = Coroutine[Any, Any, T]
+"""What a guarded port's method returns: the guard's own coroutine, and none of its own around it."""
 
 
 def no_deadline() -> None:
@@ -38,6 +40,7 @@ class Guard:
         self._unavailable = unavailable
         self._answers = answers
         self._seconds_left = seconds_left
+        self._monotonic = admission.breaker.monotonic
 
     async def admit(self) -> Admitted:
         """Return the right to one call; raises `unavailable` with `retry_after_seconds`."""
@@ -58,10 +61,15 @@ class Guard:
         """Tell whether this task holds such a right."""
         return in_hand(self) is not None
 
-    async def call(self, make: Callable[[], Awaitable[T]]) -> T:
+    def call(self, make: Callable[[], Awaitable[T]]) -> Call[T]:
         """Make one call, on the permit of the admission that this task is in if there is one."""
-        permit = in_hand(self) or await self.admit()
-        return await call_with(permit, make, self._judge, self._admission.breaker.monotonic)
+        permit = in_hand(self)
+        if permit is None:
+            return self._call_admitted(make)
+        return call_with(permit, make, self._judge, self._monotonic)
+
+    async def _call_admitted(self, make: Callable[[], Awaitable[T]]) -> T:
+        return await call_with(await self.admit(), make, self._judge, self._monotonic)
 
     def _judge(self, error: Exception) -> Verdict:
         if isinstance(error, self._unavailable):

@@ -9,7 +9,7 @@ release                           } once and not judged, or an open breaker woul
 from collections.abc import Sequence
 
 from reservation_api.adapters.resilience.admission import Admission
-from reservation_api.adapters.resilience.guard import Guard
+from reservation_api.adapters.resilience.guard import Call, Guard
 from reservation_api.adapters.resilience.ticket import Ticket
 from reservation_api.domain.errors import InventoryUnavailableError, RefusedError
 from reservation_api.domain.values import EventId, SeatId
@@ -44,28 +44,28 @@ class GuardedInventory:
         """Hold the permit for one call; entering raises InventoryUnavailableError if there is none."""
         return self._guard.admission()
 
-    async def reserve(self, request: ReserveSeats) -> SeatHold:
+    def reserve(self, request: ReserveSeats) -> Call[SeatHold]:
         """Hold all the seats or none; raises as the port says."""
-        return await self._guard.call(lambda: self._inventory.reserve(request))
+        return self._guard.call(lambda: self._inventory.reserve(request))
 
-    async def commit(self, request: CommitSeats) -> CommitOutcome:
+    def commit(self, request: CommitSeats) -> Call[CommitOutcome]:
         """Sell all the seats or none, on the admission's permit if there is one."""
         if not self._guard.is_admitted:
-            return await self._inventory.commit(request)
-        return await self._guard.call(lambda: self._inventory.commit(request))
+            return self._inventory.commit(request)
+        return self._guard.call(lambda: self._inventory.commit(request))
 
-    async def release(self, request: ReleaseSeats) -> ReleaseOutcome:
+    def release(self, request: ReleaseSeats) -> Call[ReleaseOutcome]:
         """Free the seats that this id holds, whatever the breaker says."""
-        return await self._inventory.release(request)
+        return self._inventory.release(request)
 
-    async def availability(
+    def availability(
         self, event_id: EventId, *, seat_ids: Sequence[SeatId] = (), section: str | None = None
-    ) -> Availability:
+    ) -> Call[Availability]:
         """List free seats; raises as the port says."""
-        return await self._guard.call(
+        return self._guard.call(
             lambda: self._inventory.availability(event_id, seat_ids=seat_ids, section=section)
         )
 
-    async def status(self, event_id: EventId, *, section: str | None = None) -> InventoryStatus:
+    def status(self, event_id: EventId, *, section: str | None = None) -> Call[InventoryStatus]:
         """Count an event's seats; raises as the port says."""
-        return await self._guard.call(lambda: self._inventory.status(event_id, section=section))
+        return self._guard.call(lambda: self._inventory.status(event_id, section=section))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from reservation_api.adapters.resilience.admission import Admission
-from reservation_api.adapters.resilience.guard import Guard
+from reservation_api.adapters.resilience.guard import Call, Guard
 from reservation_api.adapters.resilience.ticket import Ticket
 from reservation_api.domain.errors import StoreUnavailableError
 from reservation_api.domain.order import Order
@@ -31,29 +31,29 @@ class GuardedStore:
         """Hold the permit for one call; entering raises StoreUnavailableError if there is none."""
         return self._guard.admission()
 
-    async def transact(self, writes: Sequence[Write]) -> Conflict | None:
+    def transact(self, writes: Sequence[Write]) -> Call[Conflict | None]:
         """Write all or nothing; raises as the port says."""
-        return await self._guard.call(lambda: self._store.transact(writes))
+        return self._guard.call(lambda: self._store.transact(writes))
 
-    async def get_reservation(self, reservation_id: ReservationId) -> Reservation | None:
+    def get_reservation(self, reservation_id: ReservationId) -> Call[Reservation | None]:
         """Read by key; raises as the port says."""
-        return await self._guard.call(lambda: self._store.get_reservation(reservation_id))
+        return self._guard.call(lambda: self._store.get_reservation(reservation_id))
 
-    async def get_order(self, order_id: OrderId) -> Order | None:
+    def get_order(self, order_id: OrderId) -> Call[Order | None]:
         """Read by key; raises as the port says."""
-        return await self._guard.call(lambda: self._store.get_order(order_id))
+        return self._guard.call(lambda: self._store.get_order(order_id))
 
-    async def find_record(self, key: RecordKey, now: datetime) -> IdempotencyRecord | None:
+    def find_record(self, key: RecordKey, now: datetime) -> Call[IdempotencyRecord | None]:
         """Read by key; raises as the port says."""
-        return await self._guard.call(lambda: self._store.find_record(key, now))
+        return self._guard.call(lambda: self._store.find_record(key, now))
 
-    async def due_holds(self, now: datetime, limit: int) -> Sequence[Reservation]:
+    def due_holds(self, now: datetime, limit: int) -> Call[Sequence[Reservation]]:
         """List holds that are over; raises as the port says."""
-        return await self._guard.call(lambda: self._store.due_holds(now, limit))
+        return self._guard.call(lambda: self._store.due_holds(now, limit))
 
-    async def purge_records(self, now: datetime, limit: int) -> int:
+    def purge_records(self, now: datetime, limit: int) -> Call[int]:
         """Delete records that are over; raises as the port says."""
-        return await self._guard.call(lambda: self._store.purge_records(now, limit))
+        return self._guard.call(lambda: self._store.purge_records(now, limit))
 
 
 class GuardedReadModel:
@@ -63,18 +63,16 @@ class GuardedReadModel:
         self._read_model = read_model
         self._guard = Guard(admission, StoreUnavailableError, answers=(InvalidCursorError,))
 
-    async def reservations_of_user(
+    def reservations_of_user(
         self, user_id: UserId, status: Status | None, limit: int, after: str | None
-    ) -> Page[Reservation]:
+    ) -> Call[Page[Reservation]]:
         """List a subject's reservations; raises as the port says."""
-        return await self._guard.call(
-            lambda: self._read_model.reservations_of_user(user_id, status, limit, after)
-        )
+        return self._guard.call(lambda: self._read_model.reservations_of_user(user_id, status, limit, after))
 
-    async def orders_of_user(self, user_id: UserId, limit: int, after: str | None) -> Page[Order]:
+    def orders_of_user(self, user_id: UserId, limit: int, after: str | None) -> Call[Page[Order]]:
         """List a subject's orders; raises as the port says."""
-        return await self._guard.call(lambda: self._read_model.orders_of_user(user_id, limit, after))
+        return self._guard.call(lambda: self._read_model.orders_of_user(user_id, limit, after))
 
-    async def orders_of_event(self, event_id: EventId, limit: int, after: str | None) -> Page[Order]:
+    def orders_of_event(self, event_id: EventId, limit: int, after: str | None) -> Call[Page[Order]]:
         """List an event's orders; raises as the port says."""
-        return await self._guard.call(lambda: self._read_model.orders_of_event(event_id, limit, after))
+        return self._guard.call(lambda: self._read_model.orders_of_event(event_id, limit, after))
