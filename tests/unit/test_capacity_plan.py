@@ -19,7 +19,7 @@ from reservation_api.application.relay import GATHER_SECONDS
 from reservation_api.bootstrap.counting import MOVE, MoveLine
 from reservation_api.bootstrap.rehearsal import charges_of
 from reservation_api.entrypoints.workers import background
-from reservation_api.telemetry.logs import Head, JsonFormatter
+from reservation_api.telemetry.logs import JsonFormatter, StructRecord
 from reservation_api.telemetry.request_line import REQUEST, RequestLine
 
 SUBJECT: Final = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"
@@ -137,14 +137,11 @@ def test_each_request_and_each_move_has_a_line_in_the_log() -> None:
     )
     move = MoveLine("0" * 32, f"rsv_{'0' * 32}", SUBJECT, "evt_2026_tour", "CONFIRMED", 2, 12345.0)
     formatter = JsonFormatter({"process": "serve", "pid": 12345, "child": 1})
-    heads = (
-        Head("reservation_api.http", logging.INFO, REQUEST),
-        Head("reservation_api.moves", logging.INFO, MOVE),
+    records = (
+        StructRecord(("reservation_api.http", logging.INFO, REQUEST), request),
+        StructRecord(("reservation_api.moves", logging.INFO, MOVE), move),
     )
-    charged = [
-        len(formatter.struct_line(head, line, 0.0, is_quoting=False))
-        for head, line in zip(heads, (request, move), strict=True)
-    ]
+    charged = [len(formatter.format_line(record)) for record in records]
     assert question().tariff.assumed.line_bytes == pytest.approx(sum(charged) / 2, rel=0.1)
     requests, moves = 5_000_000, 2_000_000
     by_name = {cost.what: cost for cost in costs_of_a_million(question())}

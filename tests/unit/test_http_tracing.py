@@ -1,3 +1,4 @@
+import io
 import logging
 from typing import Any
 
@@ -9,12 +10,13 @@ from tests.support.api import Client, answering, make_api
 from tests.support.clock import FakeClock
 
 from reservation_api.application.command import Answer
-from reservation_api.domain.errors import SoldOutError, StoreUnavailableError
+from reservation_api.domain.errors import NotFoundError, SoldOutError, StoreUnavailableError
 from reservation_api.domain.reservation import NewHold, held
 from reservation_api.domain.values import EventId, Money, RecordKey, ReservationId, Seat, SeatId, UserId
 from reservation_api.entrypoints.http.trace_context import RequestTraces
 from reservation_api.ports.request_context import Trace
 from reservation_api.telemetry.instruments import Counter
+from reservation_api.telemetry.logs import JsonFormatter, LineHandler
 from reservation_api.telemetry.spans import Tracer
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -192,6 +194,24 @@ async def test_reading_leaves_a_line_too(caplog: pytest.LogCaptureFixture) -> No
         ("", 404, None),
     ]
     assert "secret" not in repr(lines)
+
+
+@pytest.mark.parametrize("told", ["the path", "the reason"])
+async def test_a_refused_requests_line_is_looked_through_for_tokens(told: str) -> None:
+    stream, root = io.BytesIO(), logging.getLogger()
+    before, level = root.handlers[:], root.level
+    root.handlers[:] = [LineHandler(JsonFormatter({}), stream.write)]
+    root.setLevel(logging.INFO)
+    try:
+        of_path = told == "the path"
+        error = NotFoundError("no such thing" if of_path else "got eyJhbGci.eyJzdWIi.c2ln")
+        path = "/v1/reservations/eyJhbGci.eyJzdWIi.c2ln" if of_path else "/v1/reservations/rsv_1"
+        await client_of(error).post(f"{path}/cancel")
+    finally:
+        root.handlers[:] = before
+        root.setLevel(level)
+    assert b"[redacted]" in stream.getvalue()
+    assert b"eyJ" not in stream.getvalue()
 
 
 async def test_keys_of_a_line_are_the_same_whatever_became_of_the_request(

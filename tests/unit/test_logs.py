@@ -13,7 +13,7 @@ import pytest
 from tests.support.tokens import make_claims, make_key, mint
 
 from reservation_api.adapters.system_clock import SystemClock
-from reservation_api.telemetry.logs import JsonFormatter, StructRecord, configure_logs, log_struct
+from reservation_api.telemetry.logs import JsonFormatter, StructLog, StructRecord, configure_logs
 from reservation_api.telemetry.repeats import LINES_PER_WINDOW, MAX_KINDS, WINDOW_SECONDS, Repeats
 
 
@@ -188,32 +188,32 @@ class Told(msgspec.Struct, frozen=True):
 
 
 def test_a_structs_fields_are_a_line_like_any_other(stream: io.BytesIO) -> None:
-    log_struct(logging.getLogger("a"), logging.INFO, "x", Told("why"))
+    StructLog("a", logging.INFO, "x").write(Told("why"))
     logging.getLogger("a").info("x", extra={"fields": {"reason": "why", "n": 1}})
     one, other = ({**line, "time": None} for line in lines(stream))
     assert one == other
     assert list(one) == ["time", "level", "logger", "message", "process", "reason", "n"]
 
 
-def test_a_struct_below_the_level_is_not_written(stream: io.BytesIO) -> None:
-    log_struct(logging.getLogger("a"), logging.DEBUG, "x", Told("why"))
-    assert lines(stream) == []
+def test_structs_below_the_level_are_not_asked_for(stream: io.BytesIO) -> None:
+    levels = (logging.DEBUG, logging.INFO, logging.ERROR)
+    assert [StructLog("a", level, "x").is_on() for level in levels] == [False, True, True]
 
 
 def test_a_token_in_a_text_of_a_struct_is_not_written(stream: io.BytesIO) -> None:
-    log_struct(logging.getLogger("a"), logging.INFO, "x", Told("got Bearer abc.def"))
+    StructLog("a", logging.INFO, "x").write(Told("got Bearer abc.def"))
     (line,) = lines(stream)
     assert line["reason"] == "got Bearer [redacted]"
 
 
 def test_a_struct_that_is_no_json_becomes_a_line_all_the_same(stream: io.BytesIO) -> None:
-    log_struct(logging.getLogger("a"), logging.INFO, "x", Told("\ud800"))
+    StructLog("a", logging.INFO, "x").write(Told("\ud800"))
     (line,) = lines(stream)
     assert "ud800" in str(line)
 
 
 def test_other_handlers_can_format_it() -> None:
-    record = StructRecord("a", logging.INFO, "x", Told("why"))
+    record = StructRecord(("a", logging.INFO, "x"), Told("why"))
     text = logging.Formatter("%(asctime)s %(levelname)s %(name)s:%(filename)s:%(lineno)d %(message)s")
     assert text.format(record).endswith("INFO a::0 x")
 
@@ -268,7 +268,7 @@ def test_kinds_without_end_take_no_memory_without_end() -> None:
 def test_repeats_are_left_out_of_the_log_and_requests_never(stream: io.BytesIO) -> None:
     for _ in range(5 * LINES_PER_WINDOW):
         logging.getLogger("a").error("%s failed", "x")
-        log_struct(logging.getLogger("a"), logging.WARNING, "request", Told("why"))
+        StructLog("a", logging.WARNING, "request").write(Told("why"))
     messages = [line["message"] for line in lines(stream)]
     assert messages.count("x failed") == LINES_PER_WINDOW
     assert messages.count("request") == 5 * LINES_PER_WINDOW

@@ -3,7 +3,6 @@
 import asyncio
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,12 +22,14 @@ from reservation_api.application.command import Command
 from reservation_api.application.confirm import Confirm, Payment
 from reservation_api.application.finish_confirm import FinishConfirm
 from reservation_api.application.hold import SeatsWanted
+from reservation_api.application.outbox_entries import event_entry
 from reservation_api.bootstrap import Service, build
 from reservation_api.bootstrap.aws_calls import TimedDynamoDb
 from reservation_api.bootstrap.grpc_calls import PeerMetrics
 from reservation_api.bootstrap.grpc_peers import _BudgetedPeer
 from reservation_api.config import load
 from reservation_api.domain.errors import InventoryUnavailableError
+from reservation_api.domain.reservation import Status
 from reservation_api.domain.values import EventId, PaymentIntentId, ReservationId, UserId
 from reservation_api.ports.inventory import CommitOutcome, Inventory
 from reservation_api.ports.outbox import OutboxStatus, OutboxType
@@ -189,16 +190,11 @@ async def test_a_loop_that_is_held_up_is_late() -> None:
 
 async def test_a_hold_whose_seats_were_gone_at_its_confirm_is_late_for_nothing(tmp_path: Path) -> None:
     service, clock = await opened(tmp_path)
-    await hold(service, "k")
-    (entry,) = await pending(service)
-    gone = replace(
-        entry,
-        type=OutboxType.RESERVATION_STATUS_CHANGED,
-        payload=entry.payload.replace('"HOLD"', '"EXPIRED"'),
-        created_at=entry.created_at + timedelta(seconds=1),
-    )
-    service.expire._offer([gone])
+    reservation = await service.store.get_reservation(await hold(service, "k"))
+    assert reservation is not None
+    gone = replace(reservation, status=Status.EXPIRED, version=2, updated_at=clock.now())
+    service.expire._offer([event_entry(gone, "0" * 32)])
     assert statuses(service.metrics) == {"HOLD": 1, "EXPIRED": 1}
     assert number(service.metrics, "ExpiryLag") == 0
-    assert clock.now() < entry.created_at + timedelta(seconds=60)
+    assert clock.now() < reservation.hold_expires_at
     await service.close()

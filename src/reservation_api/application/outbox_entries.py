@@ -127,4 +127,5 @@ def _entry(
         created_at=now,
         updated_at=now,
         next_retry_at=now + timedelta(seconds=wait),
+        event=None if isinstance(payload, msgspec.Struct) else payload,
     )

@@ -27,37 +27,35 @@ class TimedDynamoDb:
     """An AwsCaller that takes the time of each call, by table and operation."""
 
     def __init__(self, caller: AwsCaller, metrics: Metrics) -> None:
-        self._caller = caller
-        self._metrics = metrics
+        self._call = caller.call
+        self._latencies = metrics.histograms(names.DYNAMODB_OPERATION_LATENCY)
 
     async def call(self, operation: str, request: Mapping[str, Any], *, repeatable: bool) -> Any:
         """Make the call; see AwsCaller."""
         began = perf_counter()
         try:
-            return await self._caller.call(operation, request, repeatable=repeatable)
+            return await self._call(operation, request, repeatable=repeatable)
         finally:
-            labels = (_table_of(request), operation)
-            histogram = self._metrics.histogram(names.DYNAMODB_OPERATION_LATENCY, *labels)
-            histogram.observe((perf_counter() - began) * 1000)
+            milliseconds = (perf_counter() - began) * 1000
+            table = request.get("TableName") or _table_of(request)
+            self._latencies[table, operation].observe(milliseconds)
 
 
 class TracedDynamoDb:
     """An AwsCaller whose calls are spans."""
 
     def __init__(self, caller: AwsCaller, tracer: Tracer) -> None:
-        self._caller = caller
-        self._spans = Spans(tracer, SpanKind.CLIENT, _judge_aws)
+        self._call = caller.call
+        self._spans = Spans(tracer, SpanKind.CLIENT, _judge_aws, "DynamoDB.")
 
     def call(self, operation: str, request: Mapping[str, Any], *, repeatable: bool) -> Call[Any]:
         """Make the call; see AwsCaller."""
-        call = self._caller.call(operation, request, repeatable=repeatable)
-        return self._spans.around(call, f"DynamoDB.{operation}", lambda: _of_dynamodb(operation, request))
+        call = self._call(operation, request, repeatable=repeatable)
+        return self._spans.around(call, operation, _of_dynamodb, operation, request)
 
 
 def _table_of(request: Mapping[str, Any]) -> str:
-    """Return the table that a call is about; a transaction's, or a batch's, is the first one's."""
-    if "TableName" in request:
-        return str(request["TableName"])
+    """Return the first table of a batch or a transaction."""
     if "RequestItems" in request:
         return str(next(iter(request["RequestItems"])))
     (action,) = request["TransactItems"][0].values()

@@ -2,35 +2,23 @@
 
 import logging
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
-from reservation_api.application.deliver import EVENT_TYPES, Delivery
+from reservation_api.application.deliver import Delivery
 from reservation_api.application.outbox_entries import Offer
 from reservation_api.application.relay import Carry
-from reservation_api.domain.reservation import Status
+from reservation_api.domain.events import ReservationEvent
 from reservation_api.ports.clock import Clock
 from reservation_api.ports.outbox import OutboxEntry
 from reservation_api.telemetry import names
-from reservation_api.telemetry.logs import log_struct
+from reservation_api.telemetry.logs import StructLog
 from reservation_api.telemetry.metrics import Metrics
 
 MOVE = "move"
 
-_log = logging.getLogger("reservation_api.moves")
-
-
-class _Moved(msgspec.Struct):
-    """What counts of an event: unknown fields are skipped without being looked at."""
-
-    status: Status
-    user_id: str
-    event_id: str
-    version: int
-    hold_expires_at: datetime
-    created_at: datetime
-    occurred_at: datetime
+_lines = StructLog("reservation_api.moves", logging.INFO, MOVE)
 
 
 class MoveLine(msgspec.Struct, frozen=True):
@@ -46,9 +34,6 @@ class MoveLine(msgspec.Struct, frozen=True):
     """Since the reservation was made."""
 
 
-_decode = msgspec.json.Decoder(_Moved).decode
-
-
 def counting_moves(offer: Offer, metrics: Metrics, clock: Clock) -> Offer:
     """Count each move, and log it, where its commit offers what it has left behind: there it passes once.
 
@@ -57,45 +42,48 @@ def counting_moves(offer: Offer, metrics: Metrics, clock: Clock) -> Offer:
 
     def count(entries: Sequence[OutboxEntry]) -> None:
         for entry in entries:
-            if entry.type in EVENT_TYPES:
-                moved = _decode(entry.payload)
-                metrics.count_status(moved.status)
-                if moved.status is Status.EXPIRED:
-                    _observe_lag(moved)
-                _log_move(entry, moved)
+            event = entry.event
+            if event is not None:
+                metrics.count_status(event.status)
+                if event.status == "EXPIRED":
+                    _observe_lag(event)
+                if _lines.is_on():
+                    _lines.write(_line_of(event), is_quoting=False)
         offer(entries)
 
-    def _observe_lag(moved: _Moved) -> None:
-        seconds = (clock.now() - moved.hold_expires_at).total_seconds()
+    def _observe_lag(event: ReservationEvent) -> None:
+        seconds = (clock.now() - datetime.fromisoformat(event.hold_expires_at)).total_seconds()
         if seconds >= 0:  # seats that were gone at a confirm expire early, and are late for nothing
             metrics.expiry_lag.observe(seconds * 1000)
 
     return count
 
 
-def _log_move(entry: OutboxEntry, moved: _Moved) -> None:
-    if not _log.isEnabledFor(logging.INFO):
-        return
-    line = MoveLine(
-        trace_id=entry.trace_id,
-        reservation_id=entry.aggregate_id,
-        subject=moved.user_id,
-        event_id=moved.event_id,
-        moved_to=moved.status.value,
-        version=moved.version,
-        milliseconds=(moved.occurred_at - moved.created_at).total_seconds() * 1000,
+def _line_of(event: ReservationEvent) -> MoveLine:
+    return MoveLine(
+        event.trace_id,
+        event.reservation_id,
+        event.user_id,
+        event.event_id,
+        event.status,
+        event.version,
+        # As a rule, a hold has just been made.
+        0.0 if event.occurred_at == event.created_at else _age(event).total_seconds() * 1000,
     )
-    log_struct(_log, logging.INFO, MOVE, line, is_quoting=False)
+
+
+def _age(event: ReservationEvent) -> timedelta:
+    return datetime.fromisoformat(event.occurred_at) - datetime.fromisoformat(event.created_at)
 
 
 def counting_deliveries(deliver: Carry, metrics: Metrics) -> Carry:
     """Count what became of each row that was tried."""
+    counters = metrics.counters(names.RELAY_DELIVERIES)
 
     async def carry(entries: Sequence[OutboxEntry]) -> list[Delivery]:
         deliveries = await deliver(entries)
         for delivery in deliveries:
-            outcome = (delivery.entry.type.value, delivery.verdict.value)
-            metrics.counter(names.RELAY_DELIVERIES, *outcome).inc()
+            counters[delivery.entry.type._value_, delivery.verdict._value_].inc()
         return deliveries
 
     return carry

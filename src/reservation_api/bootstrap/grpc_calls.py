@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 
 from reservation_api.bootstrap.tracing import Call, Outcome, Spans, by_its_class
 from reservation_api.telemetry import names
-from reservation_api.telemetry.instruments import Counter, Histogram
+from reservation_api.telemetry.instruments import Counter
 from reservation_api.telemetry.metrics import Metrics
 from reservation_api.telemetry.spans import Attributes, SpanKind, Tracer
 
@@ -37,16 +37,11 @@ class PeerMetrics:
 
     def __init__(self, peer: str, metrics: Metrics) -> None:
         self.retries: Counter = metrics.counter(names.CALL_RETRIES, peer)
-        self._metrics = metrics
-        self._durations: dict[str, Histogram] = {}
+        self._durations = metrics.histograms(names.GRPC_CALL_DURATION)
 
     def observe(self, path: str, began: float) -> None:
         """Take the time of a call that began then, by perf_counter, and is over."""
-        duration = self._durations.get(path)
-        if duration is None:
-            duration = self._metrics.histogram(names.GRPC_CALL_DURATION, path.removeprefix("/"))
-            self._durations[path] = duration
-        duration.observe((perf_counter() - began) * 1000)
+        self._durations[path[1:],].observe((perf_counter() - began) * 1000)
 
 
 class TracedPeer:
@@ -59,7 +54,7 @@ class TracedPeer:
     def call(self, path: str, request: Message, reply_type: type[Reply], *, repeatable: bool) -> Call[Reply]:
         """Make the call, a second try included; the peer is told of this span as its caller's."""
         call = self._peer.call(path, request, reply_type, repeatable=repeatable)
-        return self._spans.around(call, path[1:], lambda: _of_grpc(path))
+        return self._spans.around(call, path[1:], _of_grpc, path)
 
     async def close(self) -> None:
         """Give back the connections; may be repeated."""

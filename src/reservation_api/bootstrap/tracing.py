@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from reservation_api.config.tree import TelemetryConfig
 from reservation_api.ports.clock import Clock
-from reservation_api.ports.request_context import Trace, part_of_request, present_trace
+from reservation_api.ports.request_context import Trace, part_of_request, present_request
 from reservation_api.telemetry import names
 from reservation_api.telemetry.metrics import Metrics
 from reservation_api.telemetry.spans import Attributes, Span, SpanKind, Tracer
@@ -47,17 +47,23 @@ def by_its_class(error: BaseException | None) -> Outcome:
 class Spans:
     """Makes a span of each call of one kind that is made for a recorded request."""
 
-    def __init__(self, tracer: Tracer, kind: SpanKind, judge: Judge = by_its_class) -> None:
+    def __init__(self, tracer: Tracer, kind: SpanKind, judge: Judge = by_its_class, prefix: str = "") -> None:
         self._tracer = tracer
+        self._prefix = prefix
         self._kind = kind
         self._judge = judge
 
-    def around(self, call: Call[T], name: str, describe: Callable[[], Attributes]) -> Call[T]:
-        """Return the call itself, or one that is a span: what is done in it is part of that span."""
-        trace = present_trace()
-        if trace is None or not trace.is_sampled:
+    def around(
+        self, call: Call[T], name: str, describe: Callable[..., Attributes], *about: object
+    ) -> Call[T]:
+        """Return the call itself, or one that is a span: what is done in it is part of that span.
+
+        `describe(*about)` has its attributes.
+        """
+        present = present_request()
+        if present is None or not present.trace.is_sampled:
             return call
-        return self._recorded(call, name, describe(), trace)
+        return self._recorded(call, self._prefix + name, describe(*about), present.trace)
 
     async def _recorded(self, call: Call[T], name: str, attributes: Attributes, present: Trace) -> T:
         began, trace = perf_counter(), present.part()

@@ -1,11 +1,12 @@
 """The outbox: work that a committed transaction left to be done, at least once (invariant 5)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from reservation_api.domain.events import ReservationEvent
 from reservation_api.domain.values import OutboxId
 
 RESERVATION_AGGREGATE = "reservation"
@@ -45,6 +46,8 @@ class OutboxEntry:
     attempts: int = 0
     last_error: str | None = None
     aggregate_type: str = RESERVATION_AGGREGATE
+    event: ReservationEvent | None = field(default=None, compare=False, repr=False)
+    """What the payload says, while the row is in the process that made it; one that is read has none."""
 
 
 def aggregate_of(outbox_id: OutboxId) -> str:

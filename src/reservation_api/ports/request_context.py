@@ -1,6 +1,7 @@
 """The request that is being served, as calls for it tell it: its trace, and how long its caller waits."""
 
 import random
+from collections.abc import Callable
 from contextvars import ContextVar
 from time import monotonic
 from types import TracebackType
@@ -62,6 +63,10 @@ class RequestContext:
 
 
 _PRESENT: Final[ContextVar[RequestContext | None]] = ContextVar("_PRESENT", default=None)
+
+
+present_request: Final[Callable[[], RequestContext | None]] = _PRESENT.get
+"""Return the request that this task serves, or the part of it; None: it serves none."""
 
 
 def present_trace() -> Trace | None:

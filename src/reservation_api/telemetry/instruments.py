@@ -91,30 +91,29 @@ class Histogram:
 Instrument = TypeVar("Instrument")
 
 
-class Family(Generic[Instrument]):
-    """A metric's series, by the values of its labels; keep what `of` returns where speed counts."""
+class Family(dict[Labels, Instrument], Generic[Instrument]):
+    """A metric's series, by the values of its labels: one that is asked for is there from then on."""
 
     def __init__(self, metric: Metric, make: Callable[[], Instrument]) -> None:
+        super().__init__()
         self.metric = metric
         self._make = make
-        self._series: dict[Labels, Instrument] = {}
         self.overflowed = 0
         """How often labels had no room."""
 
     def of(self, *labels: str) -> Instrument:
         """Return the series of these label values; raises ValueError if they are not as many as labels."""
-        series = self._series.get(labels)
-        return self._new(labels) if series is None else series
+        return self[labels]
 
     def series(self) -> Iterator[tuple[Mapping[str, str], Instrument]]:
         """Yield every series with its labels."""
-        for values, instrument in list(self._series.items()):
+        for values, instrument in list(self.items()):
             yield dict(zip(self.metric.labels, values, strict=True)), instrument
 
-    def _new(self, labels: Labels) -> Instrument:
+    def __missing__(self, labels: Labels) -> Instrument:
         if len(labels) != len(self.metric.labels):
             raise ValueError(f"{self.metric.name} has the labels {self.metric.labels}, not {labels}")
-        if len(self._series) >= MAX_SERIES:
+        if len(self) >= MAX_SERIES:
             self.overflowed += 1
             labels = (OTHER,) * len(labels)
-        return self._series.setdefault(labels, self._make())
+        return self.setdefault(labels, self._make())

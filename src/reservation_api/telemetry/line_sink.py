@@ -9,7 +9,6 @@ it what waits: the lines of a few hundredths of a second, as long as they are be
 import os
 import select
 import threading
-from collections import deque
 from io import UnsupportedOperation
 from time import monotonic, sleep
 from typing import IO, Any, Final
@@ -49,16 +48,20 @@ def _keep_standard_descriptors() -> None:
 
 
 class LineSink:
-    """Writes to a file descriptor; those who write take turns, as the handlers of logging do."""
+    """Writes to a file descriptor what any thread gives it."""
 
     def __init__(self, descriptor: int, max_waiting_bytes: int = MAX_WAITING_BYTES) -> None:
         self._descriptor = descriptor
-        self._max_waiting_bytes = max_waiting_bytes
-        self._waiting: deque[bytes] = deque()
-        # Each number has one thread that writes it, so none needs a lock.
-        self._bytes_taken = self._bytes_settled = 0
+        self._room = max_waiting_bytes // 2  # for what waits; as much may be on its way
+        self._waiting = bytearray()
+        """Lines are added in one piece, and taken in one: neither has to wait for a lock."""
+        self._on_its_way = 0
+        self._settled_bytes = 0
+        self._counting = threading.RLock()
+        """For numbers that belong together or have several writers; a line that is taken does without."""
         self._refused = self._lost = 0
         self._is_torn = False
+        self._is_asleep = True
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lines", daemon=True)
         self._thread.start()
@@ -71,53 +74,61 @@ class LineSink:
     @property
     def waiting_bytes(self) -> int:
         """How much is kept until it is written."""
-        return self._bytes_taken - self._bytes_settled
+        with self._counting:
+            return len(self._waiting) + self._on_its_way
 
     def write(self, line: bytes) -> None:
         """Take a line, its end included, or drop it; never waits, never raises."""
-        size = len(line)
-        if self._bytes_taken - self._bytes_settled + size > self._max_waiting_bytes:
-            self._refused += 1
+        waiting = self._waiting
+        if len(waiting) + len(line) > self._room:
+            with self._counting:
+                self._refused += 1
             return
-        self._bytes_taken += size
-        self._waiting.append(line)
-        if not self._wake.is_set():
+        waiting.extend(line)
+        if self._is_asleep:
+            self._is_asleep = False  # it takes a moment to wake: whoever is next need not call, too
             self._wake.set()
 
     def flush(self, seconds: float) -> None:
         """Return when all is written that was taken so far, or when the time is over."""
-        goal, ends_at = self._bytes_taken, monotonic() + seconds
+        with self._counting:
+            goal = self._settled_bytes + self._on_its_way + len(self._waiting)
+        ends_at = monotonic() + seconds
         self._wake.set()
-        while self._bytes_settled < goal and monotonic() < ends_at:
+        while self._settled_bytes < goal and monotonic() < ends_at:
             self._thread.join(LOOK_SECONDS)
 
     def _run(self) -> None:
         while True:
-            self._wake.wait()
+            if not self._waiting:  # what came before we said that we sleep has woken nobody
+                self._wake.wait()
+            self._is_asleep = False
             turns_without = 0
             while turns_without < PATIENT_TURNS:
                 sleep(GATHER_SECONDS)
                 turns_without = 0 if self._waiting else turns_without + 1
                 self._write_what_waits()
             self._wake.clear()
-            if self._waiting:  # it came when we were thought to be awake
-                self._wake.set()
+            self._is_asleep = True
 
     def _write_what_waits(self) -> None:
         while self._waiting:
-            lines = self._next_lines()
-            chunk = b"".join(lines)
-            if not self._is_written(chunk):
-                self._lost += len(lines)
-            self._bytes_settled += len(chunk)
+            with self._counting:
+                lines = bytes(self._waiting)
+                del self._waiting[: len(lines)]
+                self._on_its_way = len(lines)
+            begin = 0
+            while begin < len(lines):
+                end = lines.rfind(b"\n", begin, begin + CHUNK_BYTES) + 1 or lines.index(b"\n", begin) + 1
+                self._settle(lines[begin:end])
+                begin = end
 
-    def _next_lines(self) -> list[bytes]:
-        lines = [self._waiting.popleft()]
-        size = len(lines[0])
-        while self._waiting and size + len(self._waiting[0]) <= CHUNK_BYTES:
-            lines.append(self._waiting.popleft())
-            size += len(lines[-1])
-        return lines
+    def _settle(self, chunk: bytes) -> None:
+        if not self._is_written(chunk):
+            self._lost += chunk.count(b"\n")
+        with self._counting:
+            self._on_its_way -= len(chunk)
+            self._settled_bytes += len(chunk)
 
     def _is_written(self, chunk: bytes) -> bool:
         # What is left of a line that was cut off must not take the next one with it.

@@ -1,6 +1,6 @@
 """Logs: one JSON object a line on stderr, through the standard logging module.
 
-`log.info("…", extra={"fields": {"reservation_id": …}})` merges `fields` into the line; `log_struct` does the
+`log.info("…", extra={"fields": {"reservation_id": …}})` merges `fields` into the line; a `StructLog` does the
 same for a fraction of the cost, for lines that every request writes.
 """
 
@@ -11,7 +11,8 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, Final, NamedTuple
+from functools import partial
+from typing import Any, Final
 
 import msgspec
 
@@ -28,10 +29,16 @@ QUIET_LOGGERS = ("httpx", "httpcore", "asyncio")
 _TOKEN = re.compile(rb"(?i:(bearer)\s+)[A-Za-z0-9._~+/=-]+|eyJ[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]*)+")
 _ROOT = logging.getLogger()
 _encode = msgspec.json.Encoder(enc_hook=str).encode
+_encode_lines = msgspec.json.Encoder(enc_hook=str).encode_lines
 
+
+_MILLISECONDS = [b"%03d" % n for n in range(1000)]
+_BUT_ITS_BRACE = slice(1, None)
 
 Write = Callable[[bytes], object]
-"""Takes a line, its end included."""
+"""Takes a line, its end included, from any thread."""
+Head = tuple[str, int, str]
+"""What is the same in many lines: logger, level, message."""
 
 
 _UNKNOWN = {
@@ -49,23 +56,13 @@ _UNKNOWN = {
 """What the handlers of others may ask a record for."""
 
 
-class Head(NamedTuple):
-    """What is the same in many lines."""
-
-    logger: str
-    level: int
-    message: str
-
-
 class StructRecord(logging.LogRecord):
     """A record of what a struct has: what logging finds out about all others takes longer than the rest."""
 
     fields: msgspec.Struct
-    is_quoting: bool
 
-    def __init__(
-        self, logger: str, level: int, message: str, fields: msgspec.Struct, *, is_quoting: bool = True
-    ) -> None:
+    def __init__(self, head: Head, fields: msgspec.Struct) -> None:
+        logger, level, message = head
         self.__dict__ = {
             **_UNKNOWN,
             "name": logger,
@@ -74,24 +71,51 @@ class StructRecord(logging.LogRecord):
             "msg": message,
             "created": time.time(),
             "fields": fields,
-            "is_quoting": is_quoting,
         }
 
 
-def log_struct(
-    logger: logging.Logger, level: int, message: str, fields: msgspec.Struct, *, is_quoting: bool = True
-) -> None:
-    """Log the fields of a struct under a message that is always the same, however often it comes.
+class StructLog:
+    """Lines of one kind: the fields of a struct, under a message that is always the same.
 
-    `is_quoting`: a text in it may be of a client's making, and is looked through for tokens.
+    What comes before the fields is put together once a second, but for the milliseconds.
     """
-    if not logger.isEnabledFor(level):
-        return
-    handlers = _ROOT.handlers
-    if len(handlers) == 1 and isinstance(handlers[0], LineHandler):  # by itself, so that nobody else listens
-        handlers[0].emit_struct(Head(logger.name, level, message), fields, is_quoting=is_quoting)
-    else:
-        logger.handle(StructRecord(logger.name, level, message, fields, is_quoting=is_quoting))
+
+    def __init__(self, logger: str, level: int, message: str) -> None:
+        self._logger = logging.getLogger(logger)
+        self._head = (logger, level, message)
+        self.is_on: Callable[[], bool] = partial(self._logger.isEnabledFor, level)
+        """Whether such lines are written; asked first, since it spares the making of the struct."""
+        self._handlers: list[logging.Handler] = []
+        self._put: Write = bytes
+        self._beginning = (0, b"", b"")
+
+    def write(self, fields: msgspec.Struct, *, is_quoting: bool = True) -> None:
+        """Write a line, if such lines are written.
+
+        `is_quoting`: a text in it may be of a client's making, and is looked through for tokens.
+        """
+        now = time.time()
+        second, start, middle = self._beginning  # all at once: another thread may be a second further
+        if int(now) != second or _ROOT.handlers != self._handlers:
+            second, start, middle = self._beginning = self._begin(int(now))
+        try:
+            told = _encode_lines((fields,))
+        except Exception:  # noqa: BLE001 (a lone surrogate in a text)
+            told = b""
+        if not start or not told:
+            self._logger.handle(StructRecord(self._head, fields))
+            return
+        milliseconds = _MILLISECONDS[int((now - second) * 1000)]
+        line = b"".join((start, milliseconds, middle, told[_BUT_ITS_BRACE]))
+        self._put(_without_tokens(line) if is_quoting else line)
+
+    def _begin(self, second: int) -> tuple[int, bytes, bytes]:
+        """Find out where lines go, and how they begin in this second: with nothing, if not only we listen."""
+        handlers = self._handlers = _ROOT.handlers[:]
+        if len(handlers) != 1 or not isinstance(handlers[0], LineHandler):
+            return second, b"", b""
+        self._put = handlers[0].put
+        return second, *handlers[0].around_milliseconds(self._head, second)
 
 
 class JsonFormatter(logging.Formatter):
@@ -101,40 +125,26 @@ class JsonFormatter(logging.Formatter):
         """Add `context` to every line."""
         super().__init__()
         self._context = dict(context)
-        self._second = (-1, "")
-        self._heads: dict[Head, bytes] = {}
 
     def format_line(self, record: logging.LogRecord) -> bytes:
         """Return the record as one line, without tokens."""
         if isinstance(record, StructRecord):
-            head = Head(record.name, record.levelno, record.msg)
-            return self.struct_line(head, record.fields, record.created, is_quoting=record.is_quoting)
+            return self._line(record, msgspec.structs.asdict(record.fields))
         return self._line(record, getattr(record, "fields", None))
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line as text, for handlers that want text."""
         return self.format_line(record).decode().rstrip("\n")
 
-    def struct_line(self, head: Head, fields: msgspec.Struct, created: float, *, is_quoting: bool) -> bytes:
-        """Return a struct's line; `is_quoting`: it is looked through for tokens."""
-        try:
-            told = _encode(fields)
-        except Exception:  # noqa: BLE001 (a lone surrogate in a text)
-            record = StructRecord(*head, fields)
-            return self._line(record, msgspec.structs.asdict(fields))
-        start = self._heads.get(head) or self._start(head)
-        line = b'{"time":"' + self._time(created).encode() + start + told[1:] + b"\n"
-        return _without_tokens(line) if is_quoting else line
-
-    def _start(self, head: Head) -> bytes:
-        level = logging.getLevelName(head.level)
-        told = {"level": level, "logger": head.logger, "message": head.message, **self._context}
-        start = self._heads[head] = b'",' + _encode(told)[1:-1] + b","
-        return start
+    def around_milliseconds(self, head: Head, second: int) -> tuple[bytes, bytes]:
+        """Return what comes before and after them, up to the fields, in a line of this kind and second."""
+        logger, level, message = head
+        told = {"level": logging.getLevelName(level), "logger": logger, "message": message, **self._context}
+        return b'{"time":"%b.' % _second_of(second).encode(), b'Z",' + _encode(told)[1:-1] + b","
 
     def _line(self, record: logging.LogRecord, fields: Mapping[str, Any] | None) -> bytes:
         line: dict[str, Any] = {
-            "time": self._time(record.created),
+            "time": _time_of(record.created),
             "level": record.levelname,
             "logger": record.name,
             "message": _message(record),
@@ -150,16 +160,6 @@ class JsonFormatter(logging.Formatter):
             line["stack"] = self.formatException(record.exc_info)
         return _without_tokens(_encode_anything(line)) + b"\n"
 
-    def _time(self, created: float) -> str:
-        """Write the time as YYYY-MM-DDTHH:MM:SS.mmmZ; a second's lines share their first part."""
-        milliseconds = int(created * 1000)
-        second, text = self._second  # both at once: another thread may be a second further
-        if second != milliseconds // 1000:
-            second = milliseconds // 1000
-            text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-            self._second = (second, text)
-        return f"{text}.{milliseconds % 1000:03d}Z"
-
 
 class LineHandler(logging.Handler):
     """Hands on each line whole, so that lines of several processes do not mix."""
@@ -167,10 +167,12 @@ class LineHandler(logging.Handler):
     def __init__(self, formatter: JsonFormatter, write: Write, sink: LineSink | None = None) -> None:
         super().__init__()
         self._line = formatter.format_line
-        self._struct_line = formatter.struct_line
+        self.around_milliseconds = formatter.around_milliseconds
         self._write = write
         self._sink = sink
         self._repeats = Repeats()
+        self.put: Write = self._try_to_write if sink is None else write
+        """Takes a line that needs no turn."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record; a stream that is gone is no reason to stop working."""
@@ -181,19 +183,11 @@ class LineHandler(logging.Handler):
         except Exception:  # noqa: BLE001 (a value whose repr raises: the logging module's own last resort)
             self.handleError(record)
             return
+        self._try_to_write(line)
+
+    def _try_to_write(self, line: bytes) -> None:
         with suppress(OSError, ValueError):
             self._write(line)
-
-    def emit_struct(self, head: Head, fields: msgspec.Struct, *, is_quoting: bool) -> None:
-        """Write a struct without a record: those cost three times as much as the line."""
-        line = self._struct_line(head, fields, time.time(), is_quoting=is_quoting)
-        self.acquire()  # who writes takes turns
-        try:
-            self._write(line)
-        except (OSError, ValueError):
-            pass
-        finally:
-            self.release()
 
     @property
     def dropped(self) -> int:
@@ -247,6 +241,15 @@ def _write_to_stderr(line: bytes) -> None:
     sys.stderr.buffer.flush()
 
 
+def _time_of(created: float) -> str:
+    """Write the time as YYYY-MM-DDTHH:MM:SS.mmmZ."""
+    return f"{_second_of(int(created))}.{int(created % 1 * 1000):03d}Z"
+
+
+def _second_of(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+
+
 def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
@@ -259,6 +262,11 @@ def _encode_anything(line: dict[str, Any]) -> bytes:
         return _encode(line)
     except Exception:  # noqa: BLE001 (lone surrogates, odd keys, a __str__ that raises)
         return _encode({ascii(key): ascii(value) for key, value in line.items()})
+
+
+def may_hold_token(text: str) -> bool:
+    """Tell, more quickly than the pattern, whether a text is to be looked through."""
+    return "eyJ" in text or "earer" in text or "EARER" in text
 
 
 def _without_tokens(line: bytes) -> bytes:

@@ -1,6 +1,6 @@
 """The process's metrics: every instrument of names.py, bound, and what they stand at."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -62,8 +62,8 @@ class Metrics:
         self._runtime = RuntimeReadings()
         self._watched: dict[Counter | Gauge, list[Read]] = {}
         self._siblings: Siblings | None = None
-        self._statuses: dict[Status, Counter] = {
-            status: self.counter(names.RESERVATION_STATUS_COUNT, status.value)
+        self._statuses = {
+            status.value: self.counter(names.RESERVATION_STATUS_COUNT, status.value)
             for status in Status
             if status is not Status.ABANDONED
         }
@@ -92,13 +92,21 @@ class Metrics:
         """Return a histogram, to keep."""
         return self._histograms[metric].of(*labels)
 
+    def counters(self, metric: Metric) -> Mapping[Labels, Counter]:
+        """Return a metric's counters, to keep where the labels are not known beforehand."""
+        return self._counters[metric]
+
+    def histograms(self, metric: Metric) -> Mapping[Labels, Histogram]:
+        """Return a metric's histograms, likewise."""
+        return self._histograms[metric]
+
     def watch(self, metric: Metric, labels: Labels, read: Read) -> None:
         """Show what is counted elsewhere, asked for whenever somebody looks; several add up."""
-        family = self._counters.get(metric) or self._gauges[metric]
+        family = self._counters[metric] if metric in self._counters else self._gauges[metric]
         self._watched.setdefault(family.of(*labels), []).append(read)
 
-    def count_status(self, status: Status) -> None:
-        """Count a reservation that has just moved to `status`."""
+    def count_status(self, status: str) -> None:
+        """Count a reservation that has just moved to `status`, by its name."""
         self._statuses[status].inc()
 
     def latency_of(self, endpoint: str) -> Histogram:

@@ -22,9 +22,9 @@ class Kind(Enum):
     HISTOGRAM = "histogram"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Metric:
-    """One metric, and what is told of it."""
+    """One metric, and what is told of it; as a key it is itself, since its fields take long to hash."""
 
     name: str
     """For CloudWatch, OTLP and the actuator."""

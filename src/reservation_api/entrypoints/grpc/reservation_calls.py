@@ -19,7 +19,7 @@ from reservation_api.entrypoints.http.shedding import overloaded
 from reservation_api.entrypoints.http.trace_context import RequestTraces, Told, told_of_grpc
 from reservation_api.entrypoints.overload.gate import Gate
 from reservation_api.ports.request_context import RequestContext
-from reservation_api.telemetry.logs import log_struct
+from reservation_api.telemetry.logs import StructLog, may_hold_token
 from reservation_api.telemetry.metrics import Metrics
 from reservation_api.telemetry.request_line import REQUEST, RequestLine
 from reservation_proto.common.v1 import errors_pb2 as codes
@@ -36,6 +36,8 @@ NO_REASON = (None, None)
 GONE = (None, "the client has gone")
 
 _log = logging.getLogger("reservation_api.grpc")
+_ANSWERED = StructLog(_log.name, logging.INFO, REQUEST)
+_FAILED = StructLog(_log.name, logging.WARNING, REQUEST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +204,8 @@ def _log_request(
     is_ours: bool = False,
 ) -> None:
     """Write the one line of a request: never its token, never its key."""
-    level = logging.WARNING if is_ours else logging.INFO
-    if not _log.isEnabledFor(level):
+    lines = _FAILED if is_ours else _ANSWERED
+    if not lines.is_on():
         return
     code, reason = why
     line = RequestLine(
@@ -217,7 +219,8 @@ def _log_request(
         reason,
         call.replayed,
     )
-    log_struct(_log, level, REQUEST, line, is_quoting=reason is not None)
+    is_quoting = reason is not None and may_hold_token(f"{reason} {call.reservation_id}")
+    lines.write(line, is_quoting=is_quoting)
 
 
 def _fields(method: Method, call: Call) -> dict[str, object]:

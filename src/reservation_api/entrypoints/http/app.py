@@ -20,7 +20,7 @@ from reservation_api.entrypoints.http.plain import plain_request
 from reservation_api.entrypoints.http.problems import problem_response
 from reservation_api.entrypoints.http.queries import NoQuery
 from reservation_api.entrypoints.http.request import Answer, Call, Request, Response
-from reservation_api.entrypoints.http.request_log import FIRST_SERVER_ERROR, log_request, log_surprise
+from reservation_api.entrypoints.http.request_log import FIRST_SERVER_ERROR, RequestLog, log_surprise
 from reservation_api.entrypoints.http.reservations import ReservationHandlers
 from reservation_api.entrypoints.http.router import Router
 from reservation_api.entrypoints.http.routes import OPERATIONS
@@ -36,6 +36,8 @@ from reservation_api.telemetry.instruments import Histogram
 from reservation_api.telemetry.metrics import Metrics
 from reservation_api.telemetry.spans import Tracer
 
+_NOWHERE = RequestLog(None)
+
 
 @dataclass(frozen=True, slots=True)
 class _Endpoint:
@@ -44,6 +46,7 @@ class _Endpoint:
     operation: Operation
     handler: Handler
     latency: Histogram
+    log: RequestLog
     is_public: bool
     is_command: bool
     is_urgent: bool
@@ -138,7 +141,7 @@ class Api:
             self._count(response.status)
         if endpoint.is_command and (call.replayed or (error is not None and error.replayed)):
             self._metrics.replays.inc()
-        log_request(endpoint.operation, call, response.status, milliseconds, error)
+        endpoint.log.write(call, response.status, milliseconds, error)
         if trace.is_sampled:
             code = None if error is None else error.code
             self._traces.keep(trace, began, _told_of(endpoint, call, response.status, code))
@@ -150,7 +153,7 @@ class Api:
         trace = self._traces.of(request.headers)
         response = problem_response(refusal, trace.trace_id)
         call, milliseconds = Call(request, trace.trace_id, "", ANONYMOUS), (perf_counter() - began) * 1000
-        log_request(None, call, response.status, milliseconds, refusal)
+        _NOWHERE.write(call, response.status, milliseconds, refusal)
         self._traces.keep(trace, began, told_of_http(request.method, None, response.status))
         return response
 
@@ -225,6 +228,7 @@ def _endpoint(operation: Operation, handlers: Mapping[str, Handler], metrics: Me
         operation=operation,
         handler=handlers[operation.operation_id],
         latency=metrics.latency_of(operation.endpoint),
+        log=RequestLog(operation),
         is_public=operation.access is Access.PUBLIC,
         is_command=operation.is_command,
         is_urgent=operation.is_urgent,
