@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.examples import seat
 
+from reservation_api.adapters.system_clock import SystemClock
 from reservation_api.domain.values import (
     Money,
     Seat,
@@ -104,3 +105,10 @@ def test_whole_milliseconds_are_the_same_instant_in_utc_cut_not_rounded(naive: d
     assert cut.tzinfo is UTC
     assert timedelta(0) <= instant - cut < timedelta(milliseconds=1)
     assert cut.microsecond % 1000 == 0
+
+
+def test_the_clock_tells_whole_milliseconds_in_utc() -> None:
+    before = datetime.now(UTC)
+    told = [SystemClock().now() for _ in range(100)]
+    assert all(instant.microsecond % 1000 == 0 and instant.tzinfo is UTC for instant in told)
+    assert before - timedelta(milliseconds=1) < told[0] <= told[-1] <= datetime.now(UTC)

@@ -143,6 +143,12 @@ def test_a_call_stays_below_its_limit_by_a_byte(second: int, calls: int) -> None
     assert len(list(batches_of([SIZE_LIMIT_BYTES // 2, second]))) == calls
 
 
+async def test_events_that_are_too_large_together_go_in_calls_of_their_own() -> None:
+    events = ScriptedEvents(taken)
+    assert await EventBridgeBus(events, "bus").publish([sized(SIZE_LIMIT_BYTES // 2)] * 3) == [None] * 3
+    assert [len(call) for call in events.calls] == [1, 1, 1]
+
+
 async def test_more_events_than_a_call_takes_go_in_several() -> None:
     events = ScriptedEvents(taken)
     assert await EventBridgeBus(events, "bus").publish([EVENT] * 23) == [None] * 23

@@ -57,6 +57,13 @@ async def test_a_reply_may_come_in_pieces(piece: int) -> None:
     assert service.connections == 1
 
 
+async def test_a_reply_that_came_ends_the_wait_for_it() -> None:
+    async with serving(saying(WHOLE)) as service, calling(service) as client:
+        await get(client)
+        (idle,) = client._pool._idle
+        assert idle._timer is None  # or it would close the connection, under whichever call
+
+
 @pytest.mark.parametrize("piece", [1, 3, 1000])
 async def test_a_reply_may_be_chunked(piece: int) -> None:
     async with serving(saying(CHUNKED, piece=piece)) as service, calling(service) as client:
