@@ -39,7 +39,7 @@ APPLIED_TESTS := $(addprefix tests/infra/,test_configurations.py test_doctor_on_
 
 # What the two cores of a small machine share, longest first: each takes the next when it is done with one.
 # All of them run, whichever fails; each is shown when it has ended.
-SIDE_BY_SIDE := test-faults test-integration $(INFRA) check test-fast lint-infra
+SIDE_BY_SIDE := test-integration test-faults test-fast $(INFRA) check lint-infra
 TOGETHER := -j2 --keep-going $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 FAULT_TESTS := $(addprefix tests/integration/,test_every_await.py test_invariants_under_faults.py test_fault_matrix.py)
 
