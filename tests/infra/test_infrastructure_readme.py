@@ -1,12 +1,10 @@
 """What infra/terraform/README.md and the runbooks tell one to type, and how they reckon: is it true?"""
 
 import re
-import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import click
 import pytest
 from click.testing import CliRunner
 from tests.support.terraform_plans import PROD, PROD_VALUES, TERRAFORM, plan, planning
@@ -144,27 +142,6 @@ def test_each_phase_makes_what_the_document_has_in_it(place: Workspace) -> None:
     assert "secrets.aws_secretsmanager_secret_policy" in of_second, "before its keys are put"
     assert not any("ecs" in name for name in of_second), "no task starts before there are keys"
     assert last == set(), "the whole"
-
-
-def commands_of(text: str) -> list[list[str]]:
-    """Return each of our commands that stands in an indented block, up to what a shell would take away."""
-    lines = [line.strip() for line in text.splitlines() if line.startswith("    ")]
-    found = [line for line in lines if line.startswith("reservation-api ")]
-    return [shlex.split(line.partition("#")[0].replace("$ENV", "traffic-tacos"))[1:] for line in found]
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
-def test_the_service_has_the_commands_that_are_to_be_typed(page: Path) -> None:
-    for words in commands_of(page.read_text()):
-        command: click.Command = main
-        while isinstance(command, click.Group):
-            command = command.commands[words.pop(0)]
-        context = command.make_context("reservation-api", words)
-        assert context.args == [], words
-
-
-def test_there_are_commands_to_look_at() -> None:
-    assert sum(len(commands_of(page.read_text())) for page in PAGES) >= 8
 
 
 def test_modules_and_resources_that_are_imported_exist() -> None:
