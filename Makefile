@@ -7,7 +7,7 @@ export UV_PYTHON_DOWNLOADS = never
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast test-integration test-faults test-infra test-applied test-testkit test-processes test-mutants lint-infra check format documents protos lambda-package bench clean
+.PHONY: help run test test-fast test-integration test-faults test-infra test-applied test-testkit test-processes test-users test-trouble test-mutants lint-infra check format documents protos lambda-package bench clean
 
 help: ## Print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,15 +39,18 @@ APPLIED_TESTS := $(addprefix tests/infra/,test_configurations.py test_doctor_on_
 
 # What the two cores of a small machine share, longest first: each takes the next when it is done with one.
 # All of them run, whichever fails; each is shown when it has ended.
-SIDE_BY_SIDE := test-integration test-faults test-fast $(INFRA) check lint-infra
+SIDE_BY_SIDE := test-integration test-faults test-users test-fast $(INFRA) check lint-infra
 TOGETHER := -j2 --keep-going $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 FAULT_TESTS := $(addprefix tests/integration/,test_every_await.py test_invariants_under_faults.py test_fault_matrix.py)
+
+TROUBLE_TESTS := $(addprefix tests/e2e/,test_alarms_of_prometheus.py test_aws_fleet.py test_inventory_outage_under_load.py \
+	test_kill.py test_overload.py test_processes_shutdown.py test_rolling_restart.py test_sale.py test_telemetry_in_trouble.py)
 
 # The mutants test the tests of infra/terraform, and change with them alone: `make test-mutants` runs them.
 test: .venv/.synced .tools/lint/.synced ## Everything CI checks: style, types, architecture, all tests but the mutants
 	@echo "Two at a time, each shown at its end: $(SIDE_BY_SIDE)"
 	$(MAKE) $(TOGETHER) $(SIDE_BY_SIDE)
-	$(MAKE) test-processes
+	$(MAKE) test-trouble
 
 test-fast: .venv/.synced ## Unit, contract and architecture tests only
 	$(RUN)pytest tests/architecture tests/unit tests/contract
@@ -58,8 +61,13 @@ test-integration: .venv/.synced ## Ours with what is foreign: gRPC, AWS's stand-
 test-faults: .venv/.synced ## The invariants: any fault, or another command, at any moment of any command
 	$(RUN)pytest $(FAULT_TESTS)
 
-test-processes: .venv/.synced ## The service as users meet it: real processes, killed and restarted
-	$(RUN)pytest tests/e2e
+test-processes: test-users test-trouble ## Real processes: both that follow
+
+test-users: .venv/.synced ## The service as users, operators and neighbours meet it
+	$(RUN)pytest tests/e2e $(addprefix --ignore=,$(TROUBLE_TESTS))
+
+test-trouble: .venv/.synced ## The service under load, killed, restarted, cut off: needs a machine of its own
+	$(RUN)pytest $(TROUBLE_TESTS)
 
 test-infra: .venv/.synced .tools/lint/.synced ## Infrastructure only: apply Terraform to stand-ins for AWS
 	$(MAKE) $(TOGETHER) $(INFRA)
