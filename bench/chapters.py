@@ -176,7 +176,7 @@ def _workers(workers: Workers) -> Iterator[str]:
     one, two = workers.costs[ONE], workers.costs[TWO]
     rows = [(name, *_cost(one[name]), *_cost(two[name]), f"{workers.ratio(name) - 1:+.1%}") for name in one]
     yield table(head, rows)
-    yield "Both had the same share of one core, and were asked as often: nothing but the sharing differs."
+    yield "*One worker*: two servers of one each, side by side on one core, asked as often as one of two."
     yield "The scale model, given what one worker's calls cost: a share of a core over the mean of the mix."
     figures = [(name, *_peak(peak)) for name, peak in workers.single_peaks.items()]
     mix = ("sale, two workers", *_peak(workers.peak))

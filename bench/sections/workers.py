@@ -1,5 +1,6 @@
 """Two workers on a shared port beside one; how soon a worker is ready, and what memory it takes."""
 
+import asyncio
 import statistics
 from contextlib import ExitStack
 
@@ -11,15 +12,15 @@ from bench.fleet import planned_with, predicted_requests_per_second
 from bench.measure import Cost, Reading
 from bench.quota import Place
 from bench.scale import Scale
-from bench.sections.common import Bench, Peak, rounds, started
+from bench.sections.common import BUSY, Bench, Peak, started
 from bench.sections.peers import costs_of
 from bench.server import embedded, seconds_to_ready
 from bench.targets import Stage
 from bench.workloads import CannedBook, Name
 
 ONE, TWO = "one worker", "two workers"
-SHARE = 0.8
-"""Of a core, for one worker as for two: what a request costs falls with the load of the core."""
+SHARE_OF_A_WORKER = 0.4
+"""Of a core, wherever the worker is: two of them fit on the one that the generator leaves."""
 STARTS = 5
 COMPARED: tuple[Name, ...] = ("hold", "sale")
 SINGLE: tuple[Name, ...] = ("hold", "get", "confirm", "cancel")
@@ -59,16 +60,18 @@ class Workers(msgspec.Struct, frozen=True):
 
 
 def run(stage: Stage, scale: Scale) -> Workers:
-    """Measure both in turns, then two workers alone."""
+    """Measure two workers in turns with two servers of one, then each alone."""
     ready = _ready(stage, scale)
     with ExitStack() as stack:
         book = CannedBook(len(stage.identity.tokens))
-        benches = {
-            name: stack.enter_context(started(stage, scale, stage.on_aws(workers=count), book, SHARE))
-            for name, count in ((ONE, 1), (TWO, 2))
-        }
+        one, neighbour, two = (
+            stack.enter_context(
+                started(stage, scale, stage.on_aws(workers=count), book, count * SHARE_OF_A_WORKER)
+            )
+            for count in (1, 1, 2)
+        )
         stack.enter_context(pinned_to(stage.pins.generator))
-        return uvloop.run(_measure(benches, ready))
+        return uvloop.run(_measure((one, neighbour), two, ready))
 
 
 def _ready(stage: Stage, scale: Scale) -> dict[str, list[float]]:
@@ -77,19 +80,31 @@ def _ready(stage: Stage, scale: Scale) -> dict[str, list[float]]:
     return {name: [seconds_to_ready(place, launch) for _ in starts] for name, launch in launches.items()}
 
 
-async def _measure(benches: dict[str, Bench], ready: dict[str, list[float]]) -> Workers:
-    for bench in benches.values():
+async def _measure(apart: tuple[Bench, Bench], together: Bench, ready: dict[str, list[float]]) -> Workers:
+    for bench in (*apart, together):
         await bench.warm()
-    # As many requests a second for two as for one, on as much of the core: nothing but the sharing differs.
-    benches[TWO].guesses = benches[ONE].guesses
-    taken = await rounds(benches, COMPARED)
+    taken = await _rounds(apart, together)
     costs = {name: costs_of(readings) for name, readings in taken.items()}
-    singles: dict[str, Peak] = {name: await benches[ONE].saturate(name) for name in SINGLE}
-    peak = await benches[TWO].saturate("sale")
-    workers = descendants(benches[TWO].session.server.pid)[1:]
+    singles: dict[str, Peak] = {name: await apart[0].saturate(name) for name in SINGLE}
+    peak = await together.saturate("sale")
+    workers = descendants(together.session.server.pid)[1:]
     sizes = [memory(pid) for pid in workers]
     resident, proportional = ([size[part] / MIBIBYTES for size in sizes] for part in (0, 1))
     return Workers(costs, taken, singles, peak, ready, resident, proportional)
+
+
+async def _rounds(apart: tuple[Bench, Bench], together: Bench) -> dict[str, list[Reading]]:
+    """Ask two servers of one worker at once, then, twice as often, one server of two.
+
+    What a request costs falls with the load of the core and rises with the number of processes on it, and
+    both are the same: nothing but the shared port differs.
+    """
+    taken: dict[str, list[Reading]] = {ONE: [], TWO: []}
+    for name in COMPARED * together.scale.repeats:
+        rate, seconds = BUSY * await apart[0].guess(name), together.scale.round_seconds
+        taken[ONE] += await asyncio.gather(*(bench.read(name, rate, seconds) for bench in apart))
+        taken[TWO].append(await together.read(name, 2 * rate, seconds))
+    return taken
 
 
 def median_ready(workers: Workers) -> dict[str, float]:
