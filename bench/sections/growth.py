@@ -1,5 +1,6 @@
 """Whether a request costs more when the embedded store is full: two servers, rounds in turns."""
 
+import os
 import tempfile
 import time
 from contextlib import ExitStack
@@ -46,6 +47,7 @@ def run(stage: Stage, scale: Scale) -> Growth:
         prepare(folder / EMPTY, EVENTS)
         began = time.monotonic()
         fill(file, scale.growth_rows)
+        os.sync()  # or the disk is still at it while the first requests are measured
         filled = time.monotonic() - began
         click.echo(f"  {scale.growth_rows:,} rows in {filled:.0f} s", err=True)
         benches = {
