@@ -43,8 +43,10 @@ SIDE_BY_SIDE := test-integration test-faults test-users test-fast $(INFRA) check
 TOGETHER := -j2 --keep-going $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 FAULT_TESTS := $(addprefix tests/integration/,test_every_await.py test_invariants_under_faults.py test_fault_matrix.py)
 
+# Load, kills, and bounds in seconds.
 TROUBLE_TESTS := $(addprefix tests/e2e/,test_alarms_of_prometheus.py test_aws_fleet.py test_inventory_outage_under_load.py \
-	test_kill.py test_overload.py test_processes_shutdown.py test_rolling_restart.py test_sale.py test_telemetry_in_trouble.py)
+	test_kill.py test_overload.py test_processes_fleet.py test_processes_shutdown.py test_rolling_restart.py test_sale.py \
+	test_telemetry_in_trouble.py test_two_processes_grpc.py test_walkthrough.py)
 
 # The mutants test the tests of infra/terraform, and change with them alone: `make test-mutants` runs them.
 test: .venv/.synced .tools/lint/.synced ## Everything CI checks: style, types, architecture, all tests but the mutants

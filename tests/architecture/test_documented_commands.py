@@ -129,6 +129,11 @@ def test_a_command_of_the_documents_can_be_given(command: Sequence[str]) -> None
     assert fault_of(command) is None
 
 
+def test_there_are_commands_of_each_tool() -> None:
+    assert {command[0] for command in COMMANDS} == TOOLS
+    assert sum(command[0] == "reservation-api" for command in COMMANDS) >= 8
+
+
 def test_commands_are_found_inside_of_others_too() -> None:
     assert {tool for tool, *_ in COMMANDS} == TOOLS
     assert ("terraform", "output", "-raw", "api_min_count") in COMMANDS

@@ -44,9 +44,9 @@ ANSWERS_BETWEEN_LOOKS = 10
 PAUSE_SECONDS = 0.02
 RETRY_SECONDS = 0.1
 RETRIES = 40
-ROUND_SECONDS = 60.0
-SETTLE_SECONDS = 120.0
-"""Far above the 30 s after which what a killed worker had claimed is free for another."""
+ROUND_SECONDS = 30.0
+SETTLE_SECONDS = 45.0
+"""Above the 30 s after which what a killed worker had claimed is free for another."""
 REPLAYS_AT_ONCE = 8
 PROPER_REFUSALS = {409, 410}
 HOLD, CONFIRM, CANCEL, EXTEND = "hold", "confirm", "cancel", "extend"

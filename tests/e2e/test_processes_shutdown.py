@@ -17,8 +17,6 @@ from tests.support.processes import READINESS, Running, running, status_of, wait
 pytestmark = pytest.mark.e2e
 
 SERVE = ["serve"]
-AT_ONCE_SECONDS = 10.0
-"""For a busy machine: what is not at once takes twenty seconds of draining, or thirty to be cut off."""
 
 
 @contextmanager
@@ -92,7 +90,7 @@ def test_an_idle_server_ends_at_once_when_it_need_not_drain(number: Signals) -> 
     with serving() as server:
         began = time.monotonic()
         assert server.stop(number) == 0
-        assert time.monotonic() - began < AT_ONCE_SECONDS
+        assert time.monotonic() - began < 3
         assert server.logs()[-1]["message"] == "ended"
 
 
@@ -101,7 +99,7 @@ def test_a_connection_that_is_kept_open_delays_nothing() -> None:
         client.get("/actuator/health")
         began = time.monotonic()
         assert server.stop() == 0
-        assert time.monotonic() - began < AT_ONCE_SECONDS
+        assert time.monotonic() - began < 5
 
 
 def test_a_request_in_flight_is_answered_and_no_new_one_is_let_in() -> None:
@@ -122,14 +120,14 @@ def test_a_second_signal_ends_at_once(number: Signals, code: int) -> None:
         server.wait_for_log("shutting down")
         began = time.monotonic()
         assert server.stop(number) == code
-        assert time.monotonic() - began < AT_ONCE_SECONDS
+        assert time.monotonic() - began < 2
 
 
 def test_whoever_is_not_done_in_time_is_cut_off_and_says_where() -> None:
     with serving(APP_SHUTDOWN_SECONDS="3") as server, slow_request(server):
         began = time.monotonic()
         assert server.stop() == 1
-        assert 1.5 < time.monotonic() - began < AT_ONCE_SECONDS
+        assert 1.5 < time.monotonic() - began < 3
         words = last_words(server)
         assert (words["level"], words["stage"], words["left"]) == ("ERROR", "finishing requests", 1)
 
@@ -138,4 +136,4 @@ def test_a_worker_ends_on_request() -> None:
     with running(["worker"]) as worker:
         began = time.monotonic()
         assert worker.stop() == 0
-        assert time.monotonic() - began < AT_ONCE_SECONDS
+        assert time.monotonic() - began < 3

@@ -19,7 +19,7 @@ from tests.support.processes import running
 
 from reservation_api.ports.identity import ADMIN_SCOPE, OPS_SCOPE
 
-pytestmark = [pytest.mark.e2e]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(150)]
 
 HERE = Path(__file__).parent
 CONFIG = HERE / "schemathesis.toml"

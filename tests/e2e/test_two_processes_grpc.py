@@ -18,10 +18,10 @@ SETTINGS = {
     f"{BREAKER}_MINIMUM_NUMBER_OF_CALLS": "4",
     f"{BREAKER}_WAIT_DURATION_IN_OPEN_STATE_SECONDS": str(WAIT_SECONDS),
     f"{BREAKER}_PERMITTED_NUMBER_OF_CALLS_IN_HALF_OPEN_STATE": "2",
-    "APP_INVENTORY_TIMELIMITER_TIMEOUT_DURATION_MILLISECONDS": "10000",
+    "APP_INVENTORY_TIMELIMITER_TIMEOUT_DURATION_MILLISECONDS": "3000",
 }
 """Short where the test waits; a long time limit, since this machine may be busy."""
-AT_ONCE_SECONDS = 5.0
+AT_ONCE_SECONDS = 1.5
 """Half the time limit: whoever is answered sooner did not wait for the inventory."""
 
 

@@ -25,7 +25,7 @@ BLOCK = re.compile(r"^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SHELL = ("bash", "-eu", "-o", "pipefail", "-O", "inherit_errexit", "-c")
 STRICT_CURL = 'curl() { command curl --fail-with-body "$@"; }\n'
 """A refusal is a failure, wherever in the walk it comes from; the README need not say so."""
-WALK_SECONDS = 200
+WALK_SECONDS = 60
 SHORT_HOLDS = {"APP_HOLD_SECONDS": "5"}
 """The walk waits for one to run out, and a minute is long."""
 SOURCE = "reservation.service"

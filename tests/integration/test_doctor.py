@@ -58,7 +58,7 @@ def stand_ins() -> Iterator[Account]:
 def account(stand_ins: Account) -> Account:
     """The account, with nothing in it."""
     for forget in (f"{stand_ins.url}/_ministack/reset", f"{stand_ins.cloudwatch_url}/moto-api/reset"):
-        with urllib.request.urlopen(forget, b"", timeout=30):
+        with urllib.request.urlopen(forget, b"", timeout=10):
             pass
     return stand_ins
 

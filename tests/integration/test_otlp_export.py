@@ -38,8 +38,6 @@ from reservation_api.telemetry.resource import resource_of_process
 
 LONG = 3600.0
 OFTEN = 0.05
-SEND_SECONDS = 1.0
-"""What whoever waited for a collector in trouble would wait at least."""
 
 
 def now() -> datetime:
@@ -59,7 +57,7 @@ def metrics() -> Metrics:
 
 @asynccontextmanager
 async def exporting(metrics: Metrics, url: str, interval_seconds: float = LONG) -> AsyncIterator[Exporter]:
-    sender = OtlpSender(url, now, send_seconds=SEND_SECONDS)
+    sender = OtlpSender(url, now, send_seconds=1.0)
     try:
         dropped = metrics.counter(names.TELEMETRY_DROPPED, "metrics")
         yield Exporter(MetricsSignal(metrics, now, interval_seconds), sender, dropped)
@@ -254,12 +252,12 @@ async def test_a_collector_that_is_absent_slow_or_resets_holds_nobody_up_and_cos
             async with exporting(metrics, url, OFTEN) as exporter:
                 task = asyncio.create_task(exporter.run(stopping))
                 longest = await longest_wait_of_a_request(metrics, seconds=1.0)
-                assert longest < SEND_SECONDS / 2, url
+                assert longest < 0.2, url
                 assert exporter._batch is None or len(exporter._batch.body) < 10_000
                 before, began = dropped(metrics), monotonic()
                 stopping.set()
                 await task
-                assert monotonic() - began < 2 * FLUSH_SECONDS
+                assert monotonic() - began < FLUSH_SECONDS + 0.5
                 assert dropped(metrics) > before
         over.set()
 

@@ -29,8 +29,7 @@ from reservation_api.bootstrap import open_issuer
 from reservation_api.config import load
 
 PROGRAM = (sys.executable, "-m", "reservation_api")
-START_SECONDS = 60.0
-"""A busy machine takes half of it."""
+START_SECONDS = 20.0
 STOP_SECONDS = 40.0
 """Longer than the service's own 30: it is to end by itself, if it can."""
 POLL_SECONDS = 0.02
