@@ -4,6 +4,7 @@ import os
 import platform
 import sqlite3
 import subprocess
+import sys
 import sysconfig
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
@@ -41,10 +42,11 @@ def _processor() -> str:
 
 
 def _build() -> str:
+    """Say who built it; a distribution keeps to itself with which options."""
+    if sys.base_prefix == "/usr":
+        return f"of {platform.freedesktop_os_release()['PRETTY_NAME']}"
     optimised = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
-    return (
-        "built with profile-guided optimisation" if optimised else "built without profile-guided optimisation"
-    )
+    return f"built {'with' if optimised else 'without'} profile-guided optimisation"
 
 
 def _version(package: str) -> str:

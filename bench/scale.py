@@ -15,8 +15,6 @@ class Scale(msgspec.Struct, frozen=True):
     growth_rows: int
     events: int
     """Sold out under the conflict storm."""
-    share: float
-    """Of a core that a server may use."""
 
 
 FULL = Scale(
@@ -26,7 +24,6 @@ FULL = Scale(
     soak_minutes=10.0,
     growth_rows=10_000_000,
     events=100,
-    share=0.5,
 )
 QUICK = Scale(
     step_seconds=0.3,
@@ -35,5 +32,4 @@ QUICK = Scale(
     soak_minutes=0.1,
     growth_rows=20_000,
     events=3,
-    share=0.5,
 )

@@ -19,6 +19,7 @@ from bench.server import HOST, PROGRAM, QUICK_END, Launch, ServerFailedError, ho
 ROOT = Path(__file__).parents[1]
 PEERS = ROOT / "bench" / "peers"
 PEER_ENVIRONMENT = ROOT / ".tools" / "peer-venv"
+UV = ROOT / ".tools" / "bin" / "uv"
 TABLES = ("reservations", "orders", "idempotency", "outbox")
 FOREVER_MILLISECONDS = "10000"
 """A stall of a shared machine must not open a breaker: what is measured is work, not refusals."""
@@ -109,17 +110,20 @@ def stage() -> Iterator[Stage]:
 
 
 def install_peer() -> Path:
-    """Make the peer's environment if it is not there; return its uvicorn. Raises ServerFailedError."""
-    program = PEER_ENVIRONMENT / "bin" / "uvicorn"
-    if not program.exists():
-        click.echo("making the peer's environment", err=True)
-        requirements = ("--disable-pip-version-check", "-r", str(PEERS / "requirements.txt"))
-        steps = [
-            [sys.executable, "-m", "venv", str(PEER_ENVIRONMENT)],
-            [str(PEER_ENVIRONMENT / "bin" / "pip"), "install", "--quiet", *requirements],
-        ]
-        for step in steps:
-            finished = subprocess.run(step, capture_output=True, text=True, check=False)
-            if finished.returncode != 0:
-                raise ServerFailedError(f"{' '.join(step)}: {finished.stderr[-2000:]}")
+    """Make the peer's environment, unless it is there and of this Python; return its uvicorn.
+
+    Raises ServerFailedError.
+    """
+    program, python = PEER_ENVIRONMENT / "bin" / "uvicorn", PEER_ENVIRONMENT / "bin" / "python"
+    if program.exists() and python.resolve() == Path(sys.executable).resolve():
+        return program
+    click.echo("making the peer's environment", err=True)
+    steps = [
+        ["venv", "--clear", "--python", str(Path(sys.executable).resolve()), str(PEER_ENVIRONMENT)],
+        ["pip", "install", "--python", str(python), "--requirements", str(PEERS / "requirements.txt")],
+    ]
+    for step in steps:
+        finished = subprocess.run([UV, *step], capture_output=True, text=True, check=False)
+        if finished.returncode != 0:
+            raise ServerFailedError(f"{' '.join(step)}: {finished.stderr[-2000:]}")
     return program

@@ -1,7 +1,8 @@
 """AWS Signature Version 4 of requests that are all alike (AWS reference, "Create a signed AWS API request").
 
 They are POST / with JSON, so all but the body is known beforehand. What changes with the day (the key), with
-the second (the date) and with the operation is made once for each; a request costs three hashes.
+the second (the date) and with the operation is made once for each; a request costs the hash of its body, and the
+ends of three hashes that have begun.
 """
 
 import hmac
@@ -13,11 +14,14 @@ from typing import Final, Protocol
 from reservation_api.adapters.aws_wire.endpoint import AwsEndpoint
 
 _ALGORITHM: Final = "AWS4-HMAC-SHA256"
+_BLOCK_BYTES: Final = 64
+"""Of SHA-256."""
 
 
 class _Hash(Protocol):
     def copy(self) -> "_Hash": ...
     def update(self, data: bytes, /) -> None: ...
+    def digest(self) -> bytes: ...
     def hexdigest(self) -> str: ...
 
 
@@ -66,7 +70,8 @@ class Signer:
         self._day = ""
         self._key = b""
         self._scope = ""
-        self._to_sign = b""
+        self._signature_inner: _Hash = sha256()
+        self._signature_outer: _Hash = sha256()
         self._date = ""
         self._operations: dict[str, _Operation] = {}
 
@@ -77,9 +82,11 @@ class Signer:
         prepared = self._operations.get(operation) or self._prepare(operation, credentials)
         canonical = prepared.canonical.copy()
         canonical.update(sha256(body).hexdigest().encode())
-        to_sign = self._to_sign + canonical.hexdigest().encode()
-        signature = hmac.digest(self._key, to_sign, "sha256").hex()
-        return b"%b%b\r\ncontent-length: %d\r\n\r\n%b" % (prepared.head, signature.encode(), len(body), body)
+        inner, outer = self._signature_inner.copy(), self._signature_outer.copy()
+        inner.update(canonical.hexdigest().encode())
+        outer.update(inner.digest())
+        signature = outer.hexdigest().encode()
+        return b"%b%b\r\ncontent-length: %d\r\n\r\n%b" % (prepared.head, signature, len(body), body)
 
     def _turn_to(self, credentials: AwsCredentials, second: int) -> None:
         self._date = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(second))
@@ -88,8 +95,17 @@ class Signer:
             self._key = self._derive_key(credentials, day)
         self._credentials, self._second, self._day = credentials, second, day
         self._scope = f"{day}/{self._endpoint.region}/{self._endpoint.service.name}/aws4_request"
-        self._to_sign = f"{_ALGORITHM}\n{self._date}\n{self._scope}\n".encode()
+        self._begin_signature(f"{_ALGORITHM}\n{self._date}\n{self._scope}\n".encode())
         self._operations.clear()
+
+    def _begin_signature(self, to_sign: bytes) -> None:
+        """Begin the two hashes of an HMAC (RFC 2104), as far as a second's requests are alike.
+
+        By copies of these it takes half the time of the whole, which looks its hash up each time.
+        """
+        padded = self._key.ljust(_BLOCK_BYTES, b"\0")
+        self._signature_inner = sha256(bytes(byte ^ 0x36 for byte in padded) + to_sign)
+        self._signature_outer = sha256(bytes(byte ^ 0x5C for byte in padded))
 
     def _derive_key(self, credentials: AwsCredentials, day: str) -> bytes:
         key = f"AWS4{credentials.secret_key}".encode()
