@@ -1,8 +1,8 @@
 """AWS Signature Version 4 of requests that are all alike (AWS reference, "Create a signed AWS API request").
 
 They are POST / with JSON, so all but the body is known beforehand. What changes with the day (the key), with
-the second (the date) and with the operation is made once for each; a request costs the hash of its body, and the
-ends of three hashes that have begun.
+the second (the date) and with the operation is made once for each; a request costs the hash of its body, and
+the ends of three hashes that have begun.
 """
 
 import hmac
