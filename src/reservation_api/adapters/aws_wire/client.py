@@ -17,6 +17,7 @@ import random
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -122,7 +123,7 @@ class AwsClient:
 
         Raises AwsRefusedError, AwsThrottledError, AwsNotSentError, AwsOutcomeUnknownError.
         """
-        ends_at = asyncio.get_running_loop().time() + self._settings.total_seconds
+        ends_at = monotonic() + self._settings.total_seconds
         call = _Call(operation, _encode(request), ends_at, repeatable)
         self._retry_budget.record_call()
         self._in_flight += 1
@@ -168,7 +169,7 @@ class AwsClient:
     def _may_try_again(self, call: _Call, error: AwsCallError, tries: int, pause_seconds: float) -> bool:
         is_harmless = isinstance(error, (AwsThrottledError, AwsNotSentError, StillAtWorkError))
         is_worth_it = is_harmless or (call.repeatable and isinstance(error, AwsOutcomeUnknownError))
-        has_time = asyncio.get_running_loop().time() + pause_seconds < call.ends_at
+        has_time = monotonic() + pause_seconds < call.ends_at
         is_allowed = is_worth_it and has_time and tries < self._settings.max_attempts
         if not is_allowed or self._pool.is_closed or not self._retry_budget.try_spend():
             return False

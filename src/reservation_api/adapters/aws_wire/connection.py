@@ -41,6 +41,7 @@ class Connection(asyncio.Protocol):
         self.idle_since = 0.0
         self._max_reply_bytes = max_reply_bytes
         self._on_lost = on_lost
+        self._loop = asyncio.get_running_loop()  # kept: Python 3.11 asks the system for each look at it
         self._transport: asyncio.Transport | None = None
         self._reply: asyncio.Future[Reply] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -58,11 +59,10 @@ class Connection(asyncio.Protocol):
         """
         if not self.is_usable or self._transport is None:
             raise NotSentError("the connection was closed before the request was sent")
-        loop = asyncio.get_running_loop()
         self._received_bytes = 0
-        self._reply = reply = loop.create_future()
+        self._reply = reply = self._loop.create_future()
         self._transport.write(request)
-        self._timer = loop.call_later(seconds, self._time_out, seconds)
+        self._timer = self._loop.call_later(seconds, self._time_out, seconds)
         return reply
 
     def abort(self) -> None:

@@ -13,6 +13,7 @@ import asyncio
 import random
 import ssl
 from collections import deque
+from time import monotonic
 from typing import Final
 
 from reservation_api.adapters.aws_wire.connection import Connection, NotSentError, Reply
@@ -73,7 +74,7 @@ class Pool:
         return self._slots.free
 
     async def exchange(self, request: bytes, ends_at: float) -> Reply:
-        """Send a request and return its reply, all before `ends_at` on the event loop's clock.
+        """Send a request and return its reply, all before `ends_at` by `time.monotonic`.
 
         Raises NotSentError, ReplyLostError.
         """
@@ -112,11 +113,11 @@ class Pool:
             raise NotSentError("the client is closed")
 
     async def _wait_for_a_slot(self, ends_at: float) -> None:
-        if not await self._slots.take(ends_at - asyncio.get_running_loop().time()):
+        if not await self._slots.take(ends_at - monotonic()):
             raise NotSentError(f"all {self._settings.pool_size} connections are busy")
 
     def _take_idle(self) -> Connection | None:
-        now = asyncio.get_running_loop().time()
+        now = monotonic()
         while self._idle:
             connection = self._idle.pop()
             is_fresh = connection.idle_since + self._settings.max_idle_seconds > now
@@ -126,7 +127,7 @@ class Pool:
         return None
 
     def _keep(self, connection: Connection) -> None:
-        now = asyncio.get_running_loop().time()
+        now = monotonic()
         if not connection.is_usable or self.is_closed or connection.retires_at <= now:
             connection.abort()
             return
@@ -157,7 +158,7 @@ class Pool:
         hostname, port = self._endpoint.hostname, self._endpoint.port
         await loop.create_connection(lambda: connection, hostname, port, ssl=self._tls)
         share = random.uniform(_EARLIEST_RETIREMENT, 1)  # noqa: S311 (spreads load)
-        connection.retires_at = loop.time() + share * self._settings.max_age_seconds
+        connection.retires_at = monotonic() + share * self._settings.max_age_seconds
         self.opened += 1
 
     def _forget(self, connection: Connection) -> None:
@@ -174,7 +175,7 @@ class Pool:
 
 
 def _time_left(seconds: float, ends_at: float) -> float:
-    left = ends_at - asyncio.get_running_loop().time()
+    left = ends_at - monotonic()
     if left < _LEAST_SECONDS:
         raise NotSentError("no time is left")
     return min(seconds, left)

@@ -76,6 +76,7 @@ class Connection(asyncio.Protocol):
         self._api = api
         self._listener = listener
         self._turn_away = turn_away
+        self._loop = asyncio.get_running_loop()  # kept: Python 3.11 asks the system for each look at it
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpRequestParser(self)
         self._unparsed = b""
@@ -253,7 +254,7 @@ class Connection(asyncio.Protocol):
                 continue
             self._serving = message
             self._listener.in_flight += 1
-            self._task = asyncio.get_running_loop().create_task(self._serve(message, answer))
+            self._task = self._loop.create_task(self._serve(message, answer))
         if not self._waiting and self._is_free:
             self._go_on()
 
