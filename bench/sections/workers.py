@@ -19,8 +19,6 @@ from bench.targets import Stage
 from bench.workloads import CannedBook, Name
 
 ONE, TWO = "one worker", "two workers"
-SHARE_OF_A_WORKER = 0.4
-"""Of a core, wherever the worker is: two of them fit on the one that the generator leaves."""
 STARTS = 5
 COMPARED: tuple[Name, ...] = ("hold", "sale")
 SINGLE: tuple[Name, ...] = ("hold", "get", "confirm", "cancel")
@@ -65,9 +63,7 @@ def run(stage: Stage, scale: Scale) -> Workers:
     with ExitStack() as stack:
         book = CannedBook(len(stage.identity.tokens))
         one, neighbour, two = (
-            stack.enter_context(
-                started(stage, scale, stage.on_aws(workers=count), book, count * SHARE_OF_A_WORKER)
-            )
+            stack.enter_context(started(stage, scale, stage.on_aws(workers=count), book))
             for count in (1, 1, 2)
         )
         stack.enter_context(pinned_to(stage.pins.generator))
@@ -94,14 +90,14 @@ async def _measure(apart: tuple[Bench, Bench], together: Bench, ready: dict[str,
 
 
 async def _rounds(apart: tuple[Bench, Bench], together: Bench) -> dict[str, list[Reading]]:
-    """Ask two servers of one worker at once, then, twice as often, one server of two.
+    """Ask two servers of one worker at once, then, twice as often, one server of two; all on one core.
 
     What a request costs falls with the load of the core and rises with the number of processes on it, and
     both are the same: nothing but the shared port differs.
     """
     taken: dict[str, list[Reading]] = {ONE: [], TWO: []}
     for name in COMPARED * together.scale.repeats:
-        rate, seconds = BUSY * await apart[0].guess(name), together.scale.round_seconds
+        rate, seconds = BUSY * await apart[0].guess(name) / len(apart), together.scale.round_seconds
         taken[ONE] += await asyncio.gather(*(bench.read(name, rate, seconds) for bench in apart))
         taken[TWO].append(await together.read(name, 2 * rate, seconds))
     return taken
