@@ -54,13 +54,14 @@ class DynamoDb:
 
         A delete that meets a transaction on its row was not done; it waits and tries again.
         """
-        pacing = self._pacing()
+        pacing: Pacing | None = None  # made by the first failure
         while True:
             try:
                 return await self._caller.call(operation, request, repeatable=True)
             except AwsCallError as error:
                 if not isinstance(error, AwsRefusedError) or error.code != CONFLICT:
                     raise failure_of(error) from error
+            pacing = pacing or self._pacing()
             await pacing.wait(CONFLICT)
 
     async def transact(self, items: Sequence[Item]) -> Reasons | None:
@@ -72,7 +73,7 @@ class DynamoDb:
             theirs        ─ put b ─ put c ─ written
 
         """
-        pacing = self._pacing()
+        pacing: Pacing | None = None
         while True:
             # A cancelled try has an outcome; the next one is another request, with another token. Were a try
             # carried out late after all, this one would be refused by what it wrote, which callers take well.
@@ -85,6 +86,7 @@ class DynamoDb:
                 return None
             if judgement_of(reasons) is Reason.REFUSED:
                 return reasons
+            pacing = pacing or self._pacing()
             await pacing.wait(_codes(reasons), is_throttled=is_throttled(reasons))
 
     async def get(self, table: str, key: Item) -> Item | None:
