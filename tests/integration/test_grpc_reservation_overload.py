@@ -22,10 +22,13 @@ from tests.support.grpc_reservations import (
 from tests.support.overload import full, room_for
 from tests.support.shops import is_serving
 
+from reservation_api.adapters.system_clock import SystemClock
 from reservation_api.config.tree import RateLimitConfig
 from reservation_api.domain.errors import WrongStateError
 from reservation_api.entrypoints.http.shedding import RETRY_AFTERS
 from reservation_api.entrypoints.overload.guards import OverloadGuards
+from reservation_api.telemetry.instruments import Counter
+from reservation_api.telemetry.spans import Tracer
 
 URGENT = {"ConfirmReservation", "CancelReservation"}
 ONCE = RateLimitConfig(requests_per_second=1, burst=1)
@@ -74,6 +77,14 @@ async def test_calls_leave_as_they_came(tmp_path: Path) -> None:
         assert named((await running.client("forged").create("two")).error) == "UNAUTHENTICATED"
         assert named((await running.client().create("three", quantity=99)).error) == "INVALID_ARGUMENT"
         assert not (await running.client().create("four")).HasField("error")
+
+
+async def test_a_call_that_is_turned_away_leaves_a_span_that_says_so(tmp_path: Path) -> None:
+    tracer = Tracer(1.0, SystemClock().now, Counter())
+    async with serving(tmp_path, replace(ON_A_FREE_PORT, guards=full(), tracer=tracer)) as running:
+        assert named((await running.client().create("one")).error) == "UNAVAILABLE"
+    [span] = tracer.take(2)
+    assert span.error == "overloaded"
 
 
 async def test_health_is_told_without_room(tmp_path: Path) -> None:

@@ -145,6 +145,15 @@ async def test_documents_and_unknown_paths_need_no_room_to_be_refused_as_ever() 
     assert (await client.get("/docs")).status == 503
 
 
+async def test_operators_who_look_in_make_no_room_for_others() -> None:
+    client = client_of(full())
+    client.token = "user-1+reservation:ops"
+    for _ in range(2):
+        assert (await client.get("/actuator/info")).status == 200
+    await a_turn()
+    assert (await client.get(ORDER)).status == 503
+
+
 async def test_who_asks_too_often_is_told_when_to_come_back() -> None:
     client = client_of(room_for(100, RateLimitConfig(requests_per_second=1, burst=3)))
     assert [(await client.get(ORDER)).status for _ in range(3)] == [404] * 3
@@ -152,6 +161,15 @@ async def test_who_asks_too_often_is_told_when_to_come_back() -> None:
     assert (answer.status, answer.code, answer.headers["retry-after"]) == (429, "rate_limited", "1")
     client.token = "user-2"
     assert (await client.get(ORDER)).status == 404
+
+
+async def test_who_asks_too_often_keeps_no_place_from_others() -> None:
+    client = client_of(room_for(1, RateLimitConfig(requests_per_second=1, burst=1)))
+    statuses = []
+    for client.token in ("user-1", "user-1", "user-1", "user-2"):
+        statuses.append((await client.get(ORDER)).status)
+        await a_turn()
+    assert statuses == [404, 429, 429, 404]
 
 
 async def test_a_bad_token_takes_from_nobodys_bucket() -> None:

@@ -1,13 +1,13 @@
 """The gate before a server in computed time (tests/support/overload.py), whatever this machine does."""
 
 from collections.abc import Callable
-from itertools import chain
+from itertools import chain, count
 
 import pytest
 from tests.support.overload import CAPACITY, Arrival, SimulatedServer, p95, steady
 
 from reservation_api.config.tree import OverloadConfig
-from reservation_api.entrypoints.overload.gate import Gate
+from reservation_api.entrypoints.overload.gate import MIN_ARRIVALS, WINDOW_SECONDS, Gate
 
 PROMISE_SECONDS = 0.120
 """P95 of what is let in (document, target performance)."""
@@ -120,6 +120,13 @@ def test_waiting_for_the_store_counts_as_waiting_here() -> None:
     assert len(server.latencies(after=SETTLED)) >= 0.9 * per_second * (12 - SETTLED)
 
 
+def test_where_there_is_one_place_it_is_for_anybody() -> None:
+    gate = Gate(OverloadConfig(min_in_flight=1, max_in_flight=1, reserved_share=0.5))
+    assert not gate.is_full()
+    gate.enter()
+    assert gate.is_full(urgent=True)
+
+
 def gate_for(requests: int) -> tuple[Gate, list[Callable[[], None]]]:
     """Make a gate for so many, in a loop that does what is in the list when the test says so."""
     ready: list[Callable[[], None]] = []
@@ -136,6 +143,61 @@ def test_a_request_that_waits_for_nothing_is_there_until_its_turn_ends() -> None
     assert not gate.is_full()
     admitted = [gate.admit(urgent=False) for _ in range(6)]
     assert admitted == [True] * 4 + [False] * 2
+
+
+def test_a_handful_of_requests_in_a_window_say_nothing() -> None:
+    ready: list[Callable[[], None]] = []
+    seconds = count()  # each look at the clock is late
+    gate = Gate(SETTINGS, clock=lambda: float(next(seconds)), after_reading=ready.append)
+    limits = []
+    for _ in range(2 * MIN_ARRIVALS):
+        assert gate.admit(urgent=True)
+        ready.pop()()
+        ready.pop()()
+        limits.append(gate.limit)
+    assert limits == [SETTINGS.max_in_flight] * (2 * MIN_ARRIVALS - 1) + [SETTINGS.min_in_flight]
+
+
+TARGET = SETTINGS.target_wait_seconds
+
+
+@pytest.mark.parametrize(
+    ("admitted", "shed", "left", "waited", "is_late"),
+    [
+        pytest.param(20, 0, 0, 18 * TARGET, False, id="they wait still, each for a part of it"),
+        pytest.param(20, 0, 0, 22 * TARGET, True, id="each for too long"),
+        pytest.param(0, 20, 20, 18 * TARGET, False, id="those who left have waited, and nobody came"),
+        pytest.param(0, 20, 20, 22 * TARGET, True, id="they have waited for too long"),
+        pytest.param(10, 90, 0, 11 * TARGET, True, id="who was turned away has waited for nothing"),
+    ],
+)
+def test_the_stores_queue_is_shared_by_those_who_were_let_in(
+    admitted: int,
+    shed: int,
+    left: int,
+    waited: float,
+    is_late: bool,  # noqa: FBT001 (a column of the table)
+) -> None:
+    now = waited_so_far = 0.0
+    ready: list[Callable[[], None]] = []
+    gate = Gate(SETTINGS, lambda: waited_so_far, lambda: now, ready.append)
+    for _ in range(3 * left):
+        gate.enter()
+    for _ in range(3):  # the first window began before they came; twice late is a queue
+        if gate.limit < SETTINGS.max_in_flight:
+            break
+        now += WINDOW_SECONDS * 2
+        for _ in range(admitted):
+            assert gate.admit(urgent=True)
+            gate.enter()
+        for _ in range(shed):
+            gate.turn_away(urgent=False)
+        for _ in range(left):
+            gate.leave()
+        waited_so_far += waited
+        ready.pop()()
+        ready.pop()()
+    assert (gate.limit < SETTINGS.max_in_flight) == is_late
 
 
 def test_a_turn_ends_once_whether_another_follows_or_not() -> None:

@@ -33,3 +33,10 @@ def test_the_limit_keeps_to_its_bounds() -> None:
     for _ in range(200):
         limit.observe(0.0, 0)
     assert limit.value == SETTINGS.max_in_flight
+
+
+def test_one_step_leaves_a_quarter_however_late_they_were() -> None:
+    limit = AdaptiveLimit(SETTINGS)
+    for _ in range(2):
+        limit.observe(1e9, 400)
+    assert limit.value == 100

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from tests.support.api import Client, answering, make_api
 from tests.support.clock import FakeClock
+from tests.support.http_sockets import get
+from tests.support.overload import full
 
 from reservation_api.adapters.sqlite.venues import demo_plan, load_event
 from reservation_api.bootstrap import Service, build
@@ -210,6 +212,19 @@ async def test_what_fails_here_is_an_error_of_its_kind(answer: Exception, code: 
     await client.get("/v1/orders/ord_1")
     [span] = taken(tracer)
     assert (span.error, span.attributes["http.response.status_code"]) == (code, status)
+
+
+async def test_who_is_turned_away_leaves_a_span_too_whether_by_a_look_or_by_the_parser() -> None:
+    client, tracer = recording(None)
+    client.api.guards = full()
+    await client.get("/v1/orders/ord_1")
+    assert client.api.turn_away(get("/v1/orders/ord_1")) is not None
+    first, second = taken(tracer)
+    assert first.name == second.name == "GET /v1/orders/{order_id}"
+    assert first.error == second.error == "overloaded"
+    assert first.attributes == second.attributes
+    assert first.attributes["http.response.status_code"] == 503
+    assert first.trace_id != second.trace_id
 
 
 async def test_a_client_that_hangs_up_leaves_a_span_without_a_status() -> None:

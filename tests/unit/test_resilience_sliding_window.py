@@ -55,6 +55,15 @@ def test_recording_forgets_what_is_old_without_being_asked_to(history: list[tupl
         assert asked.counts == unasked.counts
 
 
+def test_however_long_nobody_called_forgetting_takes_no_longer_than_the_window_has_seconds() -> None:
+    clock = ManualClock()
+    window = TimeWindow(3, clock)
+    window.record(Outcome.FAILURE)
+    clock.advance(1e12)  # one by one they would take hours
+    window.record(Outcome.SUCCESS)
+    assert window.counts == counted([Outcome.SUCCESS])
+
+
 def test_a_window_can_count_other_things() -> None:
     window = TimeWindow(1, ManualClock(), kinds=2)
     window.record(1)

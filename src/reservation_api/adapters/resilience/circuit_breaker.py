@@ -107,8 +107,11 @@ class CircuitBreaker:
                 self._judge(calls, failures + slow_failures, slow_successes + slow_failures)
 
     def give_back(self, era: int) -> None:
-        """Take back a permit that was not used, so that another trial call may go; permits call this."""
-        if era == self._era and self._state is BreakerState.HALF_OPEN:
+        """Take back a permit that was not used, so that another trial call may go; permits call this.
+
+        Outside of HALF_OPEN nobody looks at how many are left, and each era begins anew.
+        """
+        if era == self._era:
             self._permits_left += 1
 
     def metrics(self) -> BreakerMetrics:

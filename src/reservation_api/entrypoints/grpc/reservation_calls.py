@@ -133,7 +133,7 @@ class ReservationCalls:
             call = Call(trace.trace_id)
             try:
                 if not self._gate.admit(urgent=method.is_urgent):
-                    return self._shed(method, trace.trace_id)
+                    return self._shed(method, call)
                 identity = self._doorkeeper.identify(headers, context.auth_context())
                 with RequestContext(trace, context.time_remaining()):
                     reply = await self._answer(method, raw, call, identity)
@@ -152,9 +152,10 @@ class ReservationCalls:
             handle, response_serializer=method.reply_type.SerializeToString
         )
 
-    def _shed(self, method: Method, trace_id: str) -> Message:
+    def _shed(self, method: Method, call: Call) -> Message:
         refusal = overloaded(self._gate.shed_so_far)
-        return method.reply_type(error=error_of(refusal, trace_id))
+        call.failure = refusal.code
+        return method.reply_type(error=error_of(refusal, call.trace_id))
 
     async def _answer(self, method: Method, raw: bytes, call: Call, identity: Awaitable[Identity]) -> Message:
         """Admit the caller, and only then look at anything else of the request."""

@@ -7,7 +7,7 @@ from time import perf_counter
 
 from reservation_api.application.health import Health
 from reservation_api.application.use_cases import UseCases
-from reservation_api.domain.errors import NotFoundError, ReservationApiError
+from reservation_api.domain.errors import NotFoundError, OverloadedError, ReservationApiError
 from reservation_api.entrypoints.http.actuator import ActuatorHandlers
 from reservation_api.entrypoints.http.authentication import ANONYMOUS, Authenticator, require_scope
 from reservation_api.entrypoints.http.decoding import decode_query
@@ -168,7 +168,8 @@ class Api:
         trace = self._traces.of(headers)
         if trace.is_sampled:
             operation = endpoint.operation
-            self._traces.keep(trace, began, told_of_http(operation.method, operation.template, SHED_STATUS))
+            told = told_of_http(operation.method, operation.template, SHED_STATUS)
+            self._traces.keep(trace, began, replace(told, error=OverloadedError.code))
         return trace.trace_id
 
     async def _answer(self, endpoint: _Endpoint, call: Call) -> Response:

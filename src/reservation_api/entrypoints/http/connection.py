@@ -103,8 +103,11 @@ class Connection(asyncio.Protocol):
 
     @property
     def _is_idle(self) -> bool:
-        """Whether what comes now is a request's first byte, and the connection will be kept."""
-        is_answering = self._serving is not None or self._waiting or self._takes_no_more
+        """Whether what comes now is a request's first byte, and the connection will be kept.
+
+        Whoever waits does so behind one that is served, or for the client to read.
+        """
+        is_answering = self._serving is not None or self._takes_no_more
         is_reading = self._receiving is not None or self._is_deaf
         return not (is_answering or is_reading or self._listener.is_stopping)
 
