@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from reservation_api.telemetry.instruments import SCALE, Counter, Gauge, Histogram
+from reservation_api.telemetry.instruments import SCALE, Counter, Distribution, Gauge, Histogram
 from reservation_api.telemetry.metrics import Metrics
 from reservation_api.telemetry.names import Metric
 from reservation_api.telemetry.readings import ANY_FAMILY
@@ -52,7 +52,7 @@ class Deltas:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._counted: dict[Counter, float] = {}
-        self._seen: dict[Histogram, HistogramDelta] = {}
+        self._seen: dict[Histogram, Distribution] = {}
 
     def take(self) -> list[FamilyDelta]:
         """Return what is new since the last call; counters and histograms that stood still are left out."""
@@ -69,14 +69,11 @@ class Deltas:
         if isinstance(instrument, Counter):
             before, self._counted[instrument] = self._counted.get(instrument, 0.0), instrument.value
             return instrument.value - before or None
-        seen = self._seen.get(instrument, HistogramDelta())
-        if instrument.count == seen.count:
+        now, seen = instrument.read(), self._seen.get(instrument, Distribution())
+        if now.count == seen.count:
             return None
-        exponential = dict(instrument.exponential)
-        self._seen[instrument] = HistogramDelta(
-            instrument.count, instrument.total, instrument.zeros, exponential
-        )
-        return _difference(instrument, seen)
+        self._seen[instrument] = now
+        return _difference(now, seen)
 
 
 def bucket_bounds(index: int) -> tuple[float, float]:
@@ -84,7 +81,7 @@ def bucket_bounds(index: int) -> tuple[float, float]:
     return 2.0 ** (index / _PER_DOUBLING), 2.0 ** ((index + 1) / _PER_DOUBLING)
 
 
-def _difference(now: Histogram, before: HistogramDelta) -> HistogramDelta:
+def _difference(now: Distribution, before: Distribution) -> HistogramDelta:
     known = before.exponential
     buckets = {index: n - known.get(index, 0) for index, n in sorted(now.exponential.items())}
     buckets = {index: n for index, n in buckets.items() if n}

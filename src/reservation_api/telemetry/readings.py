@@ -49,7 +49,8 @@ def what_lasts(families: Iterable[FamilyReading]) -> list[FamilyReading]:
 
 def _numbers(instrument: Counter | Gauge | Histogram) -> list[float]:
     if isinstance(instrument, Histogram):
-        return [instrument.count, instrument.total, *instrument.buckets]
+        now = instrument.read()
+        return [now.count, now.total, *now.buckets]
     return [instrument.value]
 
 
