@@ -16,7 +16,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from statistics import median, quantiles
-from time import perf_counter
 from types import SimpleNamespace
 from typing import Any, Final, cast
 
@@ -28,9 +27,9 @@ from reservation_api.application.command import Answer
 from reservation_api.application.health import Health
 from reservation_api.application.outbox_entries import Offer, event_entry
 from reservation_api.application.use_cases import UseCases
-from reservation_api.bootstrap.aws_calls import TimedDynamoDb, TracedDynamoDb
+from reservation_api.bootstrap.aws_calls import MeasuredDynamoDb
 from reservation_api.bootstrap.counting import counting_moves
-from reservation_api.bootstrap.grpc_calls import Peer, PeerMetrics, Reply, TracedPeer
+from reservation_api.bootstrap.grpc_calls import MeasuredPeer, Peer, Reply
 from reservation_api.config.tree import RateLimitConfig
 from reservation_api.domain.errors import NotFoundError
 from reservation_api.domain.reservation import Reservation, Status
@@ -141,20 +140,12 @@ class AtOnce:
 
 
 class PeerAtOnce:
-    """An inventory that does so, its calls measured as bootstrap's are."""
-
-    def __init__(self, measured: PeerMetrics | None) -> None:
-        self._measured = measured
+    """An inventory that does so."""
 
     async def call(self, path: str, request: Message, reply_type: type[Reply], *, repeatable: bool) -> Reply:
         """Return an empty reply."""
-        del request, repeatable
-        began = perf_counter()
-        try:
-            return reply_type()
-        finally:
-            if self._measured is not None:
-                self._measured.observe(path, began)
+        del path, request, repeatable
+        return reply_type()
 
     async def close(self) -> None:
         """Have nothing to close."""
@@ -170,17 +161,13 @@ class Told:
 
     def dynamodb(self) -> AwsCaller:
         """Return a store's caller, with all that an AWS process puts around it."""
-        return (
-            AtOnce()
-            if self.tracer is None
-            else TracedDynamoDb(TimedDynamoDb(AtOnce(), self.metrics), self.tracer)
-        )
+        at_once = AtOnce()
+        return at_once if self.tracer is None else MeasuredDynamoDb(at_once, self.metrics, self.tracer)
 
     def inventory(self) -> Peer:
         """Return an inventory's peer, likewise."""
-        if self.tracer is None:
-            return PeerAtOnce(None)
-        return TracedPeer(PeerAtOnce(PeerMetrics("inventory", self.metrics)), self.tracer)
+        at_once = PeerAtOnce()
+        return at_once if self.tracer is None else MeasuredPeer(at_once, self.metrics, self.tracer)
 
     def offer(self) -> Offer:
         """Return what takes the rows of a hold."""

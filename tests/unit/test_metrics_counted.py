@@ -24,8 +24,8 @@ from reservation_api.application.finish_confirm import FinishConfirm
 from reservation_api.application.hold import SeatsWanted
 from reservation_api.application.outbox_entries import event_entry
 from reservation_api.bootstrap import Service, build
-from reservation_api.bootstrap.aws_calls import TimedDynamoDb
-from reservation_api.bootstrap.grpc_calls import PeerMetrics
+from reservation_api.bootstrap.aws_calls import MeasuredDynamoDb
+from reservation_api.bootstrap.grpc_calls import MeasuredPeer
 from reservation_api.bootstrap.grpc_peers import _BudgetedPeer
 from reservation_api.config import load
 from reservation_api.domain.errors import InventoryUnavailableError
@@ -33,6 +33,7 @@ from reservation_api.domain.reservation import Status
 from reservation_api.domain.values import EventId, PaymentIntentId, ReservationId, UserId
 from reservation_api.ports.inventory import CommitOutcome, Inventory
 from reservation_api.ports.outbox import OutboxStatus, OutboxType
+from reservation_api.telemetry import names
 from reservation_api.telemetry.loop_lag import LoopLag
 from reservation_api.telemetry.metrics import Metrics
 
@@ -140,7 +141,7 @@ async def test_calls_of_dynamodb_take_time_by_table_and_operation(
     operation: str, request_: dict[str, Any], table: str, error: Exception | None
 ) -> None:
     metrics = Metrics()
-    caller = TimedDynamoDb(ScriptedCaller([error or {}]), metrics)
+    caller = MeasuredDynamoDb(ScriptedCaller([error or {}]), metrics, None)
     with nullcontext() if error is None else pytest.raises(AwsNotSentError):
         assert await caller.call(operation, request_, repeatable=True) == {}
     reading = metrics.reading("DynamoDBOperationLatency")
@@ -153,7 +154,8 @@ async def test_calls_of_a_peer_take_time_by_method_and_second_tries_are_counted(
     metrics = Metrics()
     budget = RetryBudget("peer", RetryBudgetSettings(token_ratio=0.5, min_retries_per_second=0))
     settings = PeerSettings(deadline_seconds=5.0)
-    peer = _BudgetedPeer("127.0.0.1:1", settings, budget, PeerMetrics("inventory", metrics))
+    retries = metrics.counter(names.CALL_RETRIES, "inventory")
+    peer = MeasuredPeer(_BudgetedPeer("127.0.0.1:1", settings, budget, retries), metrics, None)
     for _ in range(4):
         with pytest.raises(grpc.aio.AioRpcError):
             await peer.call("/a.v1.Service/Method", Empty(), Empty, repeatable=True)

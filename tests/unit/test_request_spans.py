@@ -70,7 +70,7 @@ def taken(tracer: Tracer | None) -> list[Span]:
 @contextmanager
 def counting_spans() -> Iterator[Counter]:
     """Count every span that is begun or made meanwhile, kept or not."""
-    made, begun = Span.__init__.__code__, Spans._recorded.__code__
+    made, begun = Span.__init__.__code__, Spans.recorded.__code__
     counter = Counter()
 
     def look(frame: FrameType, event: str, _: Any) -> None:

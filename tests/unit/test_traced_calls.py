@@ -19,8 +19,8 @@ from reservation_api.application.outbox_entries import (
     release_entry,
     trace_of,
 )
-from reservation_api.bootstrap.aws_calls import TracedDynamoDb
-from reservation_api.bootstrap.grpc_calls import TracedPeer
+from reservation_api.bootstrap.aws_calls import MeasuredDynamoDb
+from reservation_api.bootstrap.grpc_calls import MeasuredPeer
 from reservation_api.bootstrap.traced_bus import traced_bus
 from reservation_api.domain.errors import EventBusUnavailableError
 from reservation_api.domain.reservation import NewHold, Reservation, held
@@ -38,6 +38,7 @@ from reservation_api.ports.event_bus import OutgoingEvent, PublishOutcome
 from reservation_api.ports.outbox import OutboxEntry
 from reservation_api.ports.request_context import RequestContext, Trace, present_trace
 from reservation_api.telemetry.instruments import Counter
+from reservation_api.telemetry.metrics import Metrics
 from reservation_api.telemetry.spans import Link, Span, SpanKind, Tracer
 from reservation_proto.reservation.v1 import inventory_pb2 as wire
 
@@ -82,7 +83,9 @@ async def test_a_call_of_dynamodb_is_a_span_with_the_tables_it_is_about(
 ) -> None:
     caller = ScriptedCaller([{"Item": {}}])
     with RequestContext(RECORDED):
-        assert await TracedDynamoDb(caller, tracer).call(operation, request_, repeatable=True) == {"Item": {}}
+        assert await MeasuredDynamoDb(caller, Metrics(), tracer).call(
+            operation, request_, repeatable=True
+        ) == {"Item": {}}
     span = only(tracer)
     assert (span.name, span.kind, span.error) == (f"DynamoDB.{operation}", SpanKind.CLIENT, None)
     assert (span.trace_id, span.parent_id, span.state) == (TRACE_ID, SPAN_ID, "vendor=1")
@@ -106,7 +109,9 @@ async def test_a_call_of_dynamodb_is_a_span_with_the_tables_it_is_about(
 )
 async def test_a_call_of_dynamodb_that_fails_says_how(tracer: Tracer, error: Exception, kind: str) -> None:
     with RequestContext(RECORDED), pytest.raises(type(error)):
-        await TracedDynamoDb(ScriptedCaller([error]), tracer).call("PutItem", TABLE, repeatable=True)
+        await MeasuredDynamoDb(ScriptedCaller([error]), Metrics(), tracer).call(
+            "PutItem", TABLE, repeatable=True
+        )
     assert only(tracer).error == kind
 
 
@@ -114,7 +119,7 @@ async def test_a_call_of_dynamodb_that_fails_says_how(tracer: Tracer, error: Exc
 async def test_a_call_for_nobody_or_for_a_request_that_is_not_recorded_is_the_call_itself(
     tracer: Tracer, trace: Trace | None
 ) -> None:
-    traced = TracedDynamoDb(ScriptedCaller([1]), tracer)
+    traced = MeasuredDynamoDb(ScriptedCaller([1]), Metrics(), tracer)
     if trace is None:
         assert await traced.call("GetItem", TABLE, repeatable=True) == 1
     else:
@@ -142,7 +147,7 @@ class Peer:
         self.is_closed = True
 
 
-async def ask(peer: TracedPeer) -> object:
+async def ask(peer: MeasuredPeer) -> object:
     path, message = "/reservation.v1.InventoryService/ReserveSeat", wire.ReserveSeatRequest()
     with RequestContext(RECORDED):
         return await peer.call(path, message, wire.ReserveSeatResponse, repeatable=True)
@@ -150,7 +155,7 @@ async def ask(peer: TracedPeer) -> object:
 
 async def test_a_call_of_a_peer_is_a_span_and_the_peer_is_told_of_it(tracer: Tracer) -> None:
     peer = Peer()
-    traced = TracedPeer(peer, tracer)
+    traced = MeasuredPeer(peer, Metrics(), tracer)
     assert await ask(traced) == wire.ReserveSeatResponse()
     span = only(tracer)
     assert peer.told is not None
@@ -178,7 +183,7 @@ async def test_a_call_of_a_peer_that_fails_says_how(
     tracer: Tracer, error: BaseException, kind: str, number: int | None
 ) -> None:
     with pytest.raises(type(error)):
-        await ask(TracedPeer(Peer(error), tracer))
+        await ask(MeasuredPeer(Peer(error), Metrics(), tracer))
     span = only(tracer)
     assert (span.error, span.attributes.get("rpc.grpc.status_code")) == (kind, number)
 

@@ -23,7 +23,7 @@ from reservation_api.adapters.resilience.settings import RetryBudgetSettings
 from reservation_api.adapters.resilience.store import GuardedReadModel, GuardedStore
 from reservation_api.application.health import Component, ComponentStatus
 from reservation_api.application.outbox_entries import FAST_PATH_SECONDS, RECOVERY_SECONDS
-from reservation_api.bootstrap.aws_calls import TimedDynamoDb, TracedDynamoDb, watch_client
+from reservation_api.bootstrap.aws_calls import MeasuredDynamoDb, watch_client
 from reservation_api.bootstrap.checks import check_outbox, shared
 from reservation_api.bootstrap.guards import open_admission
 from reservation_api.bootstrap.runtime import Runtime
@@ -51,8 +51,7 @@ def open_aws(
     events_client = wires.open(EVENTBRIDGE, config.eventbridge, _budget("eventbridge", config.eventbridge))
     watch_client(metrics, "dynamodb", dynamodb_client)
     watch_client(metrics, "eventbridge", events_client)
-    timed = TimedDynamoDb(dynamodb_client, metrics)
-    dynamodb = DynamoDb(timed if tracer is None else TracedDynamoDb(timed, tracer), retries)
+    dynamodb = DynamoDb(MeasuredDynamoDb(dynamodb_client, metrics, tracer), retries)
     tables = TableNames(**asdict(config.tables))
     shards = StatusShards(config.status_shards)
     store = DynamoDbReservationStore(dynamodb, tables, shards, hold.hold_seconds)

@@ -10,7 +10,8 @@ from typing import Any
 
 from reservation_api.adapters.aws_wire.client import AwsClient
 from reservation_api.adapters.aws_wire.errors import AwsCaller, AwsRefusedError
-from reservation_api.bootstrap.tracing import Call, Outcome, Spans, by_its_class
+from reservation_api.bootstrap.tracing import Outcome, Spans, by_its_class
+from reservation_api.ports.request_context import present_request
 from reservation_api.telemetry import names
 from reservation_api.telemetry.metrics import Metrics
 from reservation_api.telemetry.spans import Attributes, SpanKind, Tracer
@@ -23,35 +24,29 @@ def watch_client(metrics: Metrics, peer: str, client: AwsClient) -> None:
     metrics.watch(names.CALLS_WAITING, (peer,), lambda: client.metrics().calls_waiting)
 
 
-class TimedDynamoDb:
-    """An AwsCaller that takes the time of each call, by table and operation."""
+class MeasuredDynamoDb:
+    """An AwsCaller that takes the time of each call, by table and operation, and makes spans of calls.
 
-    def __init__(self, caller: AwsCaller, metrics: Metrics) -> None:
+    One wrapper for both: each costs every call a frame, also of the many that are not recorded.
+    """
+
+    def __init__(self, caller: AwsCaller, metrics: Metrics, tracer: Tracer | None) -> None:
         self._call = caller.call
         self._latencies = metrics.histograms(names.DYNAMODB_OPERATION_LATENCY)
+        self._spans = None if tracer is None else Spans(tracer, SpanKind.CLIENT, _judge_aws, "DynamoDB.")
 
     async def call(self, operation: str, request: Mapping[str, Any], *, repeatable: bool) -> Any:
         """Make the call; see AwsCaller."""
         began = perf_counter()
-        try:
-            return await self._call(operation, request, repeatable=repeatable)
-        finally:
-            milliseconds = (perf_counter() - began) * 1000
-            table = request.get("TableName") or _table_of(request)
-            self._latencies[table, operation].observe(milliseconds)
-
-
-class TracedDynamoDb:
-    """An AwsCaller whose calls are spans."""
-
-    def __init__(self, caller: AwsCaller, tracer: Tracer) -> None:
-        self._call = caller.call
-        self._spans = Spans(tracer, SpanKind.CLIENT, _judge_aws, "DynamoDB.")
-
-    def call(self, operation: str, request: Mapping[str, Any], *, repeatable: bool) -> Call[Any]:
-        """Make the call; see AwsCaller."""
         call = self._call(operation, request, repeatable=repeatable)
-        return self._spans.around(call, operation, _of_dynamodb, operation, request)
+        present = present_request()
+        if present is not None and present.trace.is_sampled and self._spans is not None:
+            call = self._spans.recorded(call, operation, _of_dynamodb(operation, request), present.trace)
+        try:
+            return await call
+        finally:
+            table = request.get("TableName") or _table_of(request)
+            self._latencies[table, operation].observe((perf_counter() - began) * 1000)
 
 
 def _table_of(request: Mapping[str, Any]) -> str:

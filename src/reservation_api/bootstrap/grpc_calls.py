@@ -12,8 +12,8 @@ import grpc.aio
 from google.protobuf.message import Message
 
 from reservation_api.bootstrap.tracing import Call, Outcome, Spans, by_its_class
+from reservation_api.ports.request_context import present_request
 from reservation_api.telemetry import names
-from reservation_api.telemetry.instruments import Counter
 from reservation_api.telemetry.metrics import Metrics
 from reservation_api.telemetry.spans import Attributes, SpanKind, Tracer
 
@@ -32,29 +32,28 @@ class Peer(Protocol):
         ...
 
 
-class PeerMetrics:
-    """What is measured of the calls of one gRPC peer."""
+class MeasuredPeer:
+    """A Peer that takes the time of each call, by method, and makes spans of calls.
 
-    def __init__(self, peer: str, metrics: Metrics) -> None:
-        self.retries: Counter = metrics.counter(names.CALL_RETRIES, peer)
-        self._durations = metrics.histograms(names.GRPC_CALL_DURATION)
+    One wrapper for both: each costs every call a frame, also of the many that are not recorded.
+    """
 
-    def observe(self, path: str, began: float) -> None:
-        """Take the time of a call that began then, by perf_counter, and is over."""
-        self._durations[path[1:],].observe((perf_counter() - began) * 1000)
-
-
-class TracedPeer:
-    """A Peer whose calls are spans."""
-
-    def __init__(self, peer: Peer, tracer: Tracer) -> None:
+    def __init__(self, peer: Peer, metrics: Metrics, tracer: Tracer | None) -> None:
         self._peer = peer
-        self._spans = Spans(tracer, SpanKind.CLIENT, _judge_grpc)
+        self._durations = metrics.histograms(names.GRPC_CALL_DURATION)
+        self._spans = None if tracer is None else Spans(tracer, SpanKind.CLIENT, _judge_grpc)
 
-    def call(self, path: str, request: Message, reply_type: type[Reply], *, repeatable: bool) -> Call[Reply]:
-        """Make the call, a second try included; the peer is told of this span as its caller's."""
+    async def call(self, path: str, request: Message, reply_type: type[Reply], *, repeatable: bool) -> Reply:
+        """Make the call, a second try included; the peer is told of its span as its caller's."""
+        began = perf_counter()
         call = self._peer.call(path, request, reply_type, repeatable=repeatable)
-        return self._spans.around(call, path[1:], _of_grpc, path)
+        present = present_request()
+        if present is not None and present.trace.is_sampled and self._spans is not None:
+            call = self._spans.recorded(call, path[1:], _of_grpc(path), present.trace)
+        try:
+            return await call
+        finally:
+            self._durations[path[1:],].observe((perf_counter() - began) * 1000)
 
     async def close(self) -> None:
         """Give back the connections; may be repeated."""

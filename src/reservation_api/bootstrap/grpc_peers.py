@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from time import monotonic, perf_counter
+from time import monotonic
 
 from google.protobuf.message import Message
 
@@ -20,15 +20,18 @@ from reservation_api.adapters.resilience.settings import RetryBudgetSettings
 from reservation_api.adapters.system_clock import SystemClock
 from reservation_api.adapters.trusting_payment.verifier import TrustingPaymentVerifier
 from reservation_api.bootstrap.checks import check_inventory, shared
-from reservation_api.bootstrap.grpc_calls import Peer, PeerMetrics, Reply, TracedPeer
+from reservation_api.bootstrap.grpc_calls import MeasuredPeer, Reply
 from reservation_api.bootstrap.guards import open_admission
 from reservation_api.bootstrap.runtime import Check, Close
 from reservation_api.bootstrap.tls import read_authorities
 from reservation_api.bootstrap.told import told
+from reservation_api.bootstrap.tracing import Call
 from reservation_api.config.tree import InventoryConfig, PaymentConfig
 from reservation_api.ports.clock import Clock
 from reservation_api.ports.inventory import Inventory
 from reservation_api.ports.payment import PaymentVerifier
+from reservation_api.telemetry import names
+from reservation_api.telemetry.instruments import Counter
 from reservation_api.telemetry.metrics import Metrics
 from reservation_api.telemetry.spans import Tracer
 
@@ -50,8 +53,8 @@ def guarded_inventory(
         return None, [], [], {}
     budget = RetryBudget("inventory", RetryBudgetSettings(**asdict(config.guard.retry)))
     settings = PeerSettings(config.timeout_seconds, root_certificates=_authorities(config.ca_file))
-    peer = _BudgetedPeer(config.address, settings, budget, PeerMetrics("inventory", metrics))
-    inventory = GrpcInventory(_traced(peer, tracer))
+    peer = _BudgetedPeer(config.address, settings, budget, metrics.counter(names.CALL_RETRIES, "inventory"))
+    inventory = GrpcInventory(MeasuredPeer(peer, metrics, tracer))
     admission = open_admission("inventory", config.guard)
     # Not by way of the guard: whoever asks for health must not move its breaker.
     check = shared(partial(check_inventory, inventory, config.address), monotonic)
@@ -67,14 +70,10 @@ def guarded_payments(
         return TrustingPaymentVerifier(), [], []
     budget = RetryBudget("payment", RetryBudgetSettings(**asdict(config.guard.retry)))
     settings = PeerSettings(config.timeout_seconds, root_certificates=_authorities(config.ca_file))
-    peer = _BudgetedPeer(config.address, settings, budget, PeerMetrics("payment", metrics))
-    payments = GrpcPaymentVerifier(_traced(peer, tracer))
+    peer = _BudgetedPeer(config.address, settings, budget, metrics.counter(names.CALL_RETRIES, "payment"))
+    payments = GrpcPaymentVerifier(MeasuredPeer(peer, metrics, tracer))
     admission = open_admission("payment", config.guard)
     return GuardedPaymentVerifier(payments, admission), [admission.breaker], [payments.close]
-
-
-def _traced(peer: Peer, tracer: Tracer | None) -> Peer:
-    return peer if tracer is None else TracedPeer(peer, tracer)
 
 
 def _authorities(ca_file: Path | None) -> bytes | None:
@@ -85,28 +84,23 @@ class _BudgetedPeer:
     """A peer whose calls pay for its second tries: the budget is the peer's own, for all callers."""
 
     def __init__(
-        self, address: str, settings: PeerSettings, budget: RetryBudget, measured: PeerMetrics | None = None
+        self, address: str, settings: PeerSettings, budget: RetryBudget, retries: Counter | None = None
     ) -> None:
         self._budget = budget
-        self._measured = measured
+        self._retries = retries
         self._peer = GrpcPeer(parse_address(address), settings, self)
 
     def allow_retry(self) -> bool:
         """Spend from the budget if it is not used up."""
         is_allowed = self._budget.try_spend()
-        if is_allowed and self._measured is not None:
-            self._measured.retries.inc()
+        if is_allowed and self._retries is not None:
+            self._retries.inc()
         return is_allowed
 
-    async def call(self, path: str, request: Message, reply_type: type[Reply], *, repeatable: bool) -> Reply:
+    def call(self, path: str, request: Message, reply_type: type[Reply], *, repeatable: bool) -> Call[Reply]:
         """Count the call, and make it."""
         self._budget.record_call()
-        began = perf_counter()
-        try:
-            return await self._peer.call(path, request, reply_type, repeatable=repeatable)
-        finally:
-            if self._measured is not None:
-                self._measured.observe(path, began)
+        return self._peer.call(path, request, reply_type, repeatable=repeatable)
 
     async def close(self) -> None:
         """Give back the connections; may be repeated."""

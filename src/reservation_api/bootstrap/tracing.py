@@ -63,9 +63,10 @@ class Spans:
         present = present_request()
         if present is None or not present.trace.is_sampled:
             return call
-        return self._recorded(call, self._prefix + name, describe(*about), present.trace)
+        return self.recorded(call, name, describe(*about), present.trace)
 
-    async def _recorded(self, call: Call[T], name: str, attributes: Attributes, present: Trace) -> T:
+    async def recorded(self, call: Call[T], name: str, attributes: Attributes, present: Trace) -> T:
+        """Make the call, as a span of a trace that is recorded: for who has looked at that."""
         began, trace = perf_counter(), present.part()
         outcome = Outcome()
         try:
@@ -82,7 +83,7 @@ class Spans:
                     span_id=trace.span_id or "",
                     parent_id=trace.parent_id,
                     state=trace.state,
-                    name=name,
+                    name=self._prefix + name,
                     kind=self._kind,
                     began=began,
                     attributes={**attributes, **outcome.attributes},
