@@ -14,6 +14,7 @@ from bench.sections.overload import CONNECTIONS, Overload
 from bench.sections.peers import OURS, PEER, Peers
 from bench.sections.sellout import SellOut
 from bench.sections.soak import Soak
+from bench.sections.telemetry import Telemetry
 from bench.sections.workers import ONE, TWO, Workers
 
 SAMPLES_OF_P999 = 2000
@@ -60,6 +61,21 @@ def _noise(readings: list[Reading]) -> str:
         f"Noise: others used {others:.0%} of the server's core (median), the host took {stolen:.1%};"
         f" the generator's core, canned endpoints included, was {generator:.0%} busy."
     )
+
+
+def _telemetry(telemetry: Telemetry) -> Iterator[str]:
+    yield (
+        "Requests through an Api in one process, without a socket: with metrics, log and tracer, and with"
+        " none of them, rounds in turns. No trace of them is kept. CPU us of all threads, median of the pairs."
+    )
+    head = ("request", "with", "without", "difference, pair by pair", "quartiles", "pairs")
+    rows = []
+    for name, pairs in telemetry.pairs.items():
+        low, _, high = statistics.quantiles(pairs.differences, n=4)
+        sides = (f"{statistics.median(side):.1f}" for side in (pairs.told, pairs.untold))
+        spread = f"{low:.1f} to {high:.1f}"
+        rows.append((name, *sides, f"{telemetry.price(name):.1f}", spread, f"{len(pairs.told)}"))
+    yield table(head, rows)
 
 
 def _latency(latency: Latency) -> Iterator[str]:
@@ -210,6 +226,7 @@ def _soak(soak: Soak) -> Iterator[str]:
 CHAPTERS: Mapping[str, tuple[str, Callable[[Any], Iterator[str]]]] = {
     "floor": ("The floor", _floor),
     "peers": ("Beside a plain peer", _peers),
+    "telemetry": ("What telemetry costs", _telemetry),
     "latency": ("Latency at shares of saturation", _latency),
     "overload": ("Overload", _overload),
     "sellout": ("Sold out under a conflict storm", _sellout),

@@ -11,7 +11,7 @@ import msgspec
 from bench import machine
 from bench.measure import RESULTS
 from bench.scale import Scale
-from bench.sections import floor, growth, latency, overload, peers, sellout, soak, workers
+from bench.sections import floor, growth, latency, overload, peers, sellout, soak, telemetry, workers
 from bench.targets import Stage
 
 
@@ -29,6 +29,7 @@ class Section:
 SECTIONS: Mapping[str, Section] = {
     "floor": Section(floor.run, floor.Floor, 180),
     "peers": Section(peers.run, peers.Peers, 480),
+    "telemetry": Section(telemetry.run, telemetry.Telemetry, 120),
     "latency": Section(latency.run, latency.Latency, 720),
     "overload": Section(overload.run, overload.Overload, 240),
     "sellout": Section(sellout.run, sellout.SellOut, 300),

@@ -11,7 +11,9 @@ from bench.sections.overload import Overload
 from bench.sections.peers import OURS, Peers
 from bench.sections.sellout import SellOut
 from bench.sections.soak import Soak
+from bench.sections.telemetry import Telemetry
 from bench.sections.workers import Workers, median_ready
+from bench.telemetry import AIM_MICROSECONDS
 
 HOLD_MICROSECONDS, GET_MICROSECONDS = 200.0, 100.0
 THROUGHPUT_RATIO = 5.0
@@ -63,6 +65,7 @@ def verdicts(found: Mapping[str, Any]) -> list[Verdict]:
     slower = slowness(yardsticks(found.get("floor"), found.get("peers")))
     judges: Mapping[str, Callable[[Any], Iterator[Verdict]]] = {
         "peers": lambda peers: _of_peers(peers, slower),
+        "telemetry": lambda telemetry: _of_telemetry(telemetry, slower),
         "workers": _of_workers,
         "latency": _of_latency,
         "growth": _of_growth,
@@ -100,6 +103,12 @@ def _of_peers(peers: Peers, slower: float | None) -> Iterator[Verdict]:
     ratio = peers.throughput_ratio
     aim = f"the sale mix a core: at least {THROUGHPUT_RATIO:g} times FastAPI + aioboto3"
     yield Verdict(aim, f"{ratio:.1f} times", ratio >= THROUGHPUT_RATIO)
+
+
+def _of_telemetry(telemetry: Telemetry, slower: float | None) -> Iterator[Verdict]:
+    for name in telemetry.pairs:
+        aim = f"telemetry of an unsampled request, {name}: at most {AIM_MICROSECONDS:g} us CPU"
+        yield _at_most(aim, telemetry.price(name), AIM_MICROSECONDS, "us", slower)
 
 
 def _of_workers(workers: Workers) -> Iterator[Verdict]:

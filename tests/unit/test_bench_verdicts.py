@@ -21,6 +21,7 @@ from bench.sections.overload import FACTORS, Load, Overload
 from bench.sections.peers import OURS, PEER, Peers
 from bench.sections.sellout import QTY, SEATS, Event, SellOut
 from bench.sections.soak import Slice, Soak
+from bench.sections.telemetry import Pairs, Telemetry
 from bench.sections.workers import ONE, TWO, Workers
 from bench.verdicts import Verdict, cores, verdicts
 
@@ -91,9 +92,16 @@ GROWTH = Growth(
     10_000_000, 5_000_000_000, 100.0, {"empty": costs(hold=600.0), "full": costs(hold=700.0)}, rounds={}
 )
 SOAK = Soak(10.0, {"AWS": [Slice(reading(), 70.0) for _ in range(10)]})
+TELEMETRY = Telemetry(
+    {
+        "a look": Pairs(told=[90.0, 70.0, 64.0], untold=[60.0, 56.0, 50.0]),
+        "a hold": Pairs(told=[120.0, 99.0, 110.0], untold=[60.0, 66.0, 70.0]),
+    }
+)
 FOUND: dict[str, Any] = {
     "floor": FLOOR,
     "peers": PEERS,
+    "telemetry": TELEMETRY,
     "latency": LATENCY,
     "overload": OVERLOAD,
     "sellout": SELLOUT,
@@ -168,6 +176,8 @@ def test_the_yardstick_that_flatters_least_says_how_slow_the_machine_is() -> Non
         ("a get on AWS", "290 us", False),
         ("a fleet", "25.0 vCPU", False),
         ("a core: at least", "6.0 times", True),
+        ("unsampled request, a look", "14.0 us", True),
+        ("unsampled request, a hold", "40.0 us", False),
         ("port, hold", "+5.0%", True),
         ("the model", "1826/s predicted, 1800/s measured: +1.5%", True),
         ("ready in less than 1 s, AWS", "0.80 s", True),
@@ -192,7 +202,14 @@ def test_absolute_aims_are_normalised_beside_the_raw_verdict() -> None:
     hold, get = verdict(FOUND, "a hold on AWS"), verdict(FOUND, "a get on AWS")
     assert (hold.word, hold.normalised_word) == ("**missed**", "193.3 us: met")
     assert get.normalised_word == "96.7 us: met"
+    assert verdict(FOUND, "unsampled request, a hold").normalised_word == "13.3 us: met"
     assert verdict(FOUND, "a core: at least").normalised_word == ""
+
+
+def test_what_telemetry_costs_is_the_median_of_pairs_and_shown_with_its_spread() -> None:
+    text = document.render({"telemetry": kept("telemetry")}, [])
+    row = next(line for line in text.splitlines() if line.startswith("| a hold"))
+    assert [cell.strip() for cell in row.split("|")[2:-1]] == ["110.0", "66.0", "40.0", "33.0 to 60.0", "3"]
 
 
 def changed(section: str, **fields: Any) -> dict[str, Any]:

@@ -96,7 +96,7 @@ class StructLog:
         """
         now = time.time()
         second, start, middle = self._beginning  # all at once: another thread may be a second further
-        if int(now) != second or _ROOT.handlers != self._handlers:
+        if not 0.0 <= now - second < 1.0 or _ROOT.handlers != self._handlers:
             second, start, middle = self._beginning = self._begin(int(now))
         try:
             told = _encode_lines((fields,))
@@ -105,8 +105,7 @@ class StructLog:
         if not start or not told:
             self._logger.handle(StructRecord(self._head, fields))
             return
-        milliseconds = _MILLISECONDS[int((now - second) * 1000)]
-        line = b"".join((start, milliseconds, middle, told[_BUT_ITS_BRACE]))
+        line = b"".join((start, _MILLISECONDS[int((now - second) * 1000)], middle, told[_BUT_ITS_BRACE]))
         self._put(_without_tokens(line) if is_quoting else line)
 
     def _begin(self, second: int) -> tuple[int, bytes, bytes]:

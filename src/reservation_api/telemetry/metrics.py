@@ -62,11 +62,12 @@ class Metrics:
         self._runtime = RuntimeReadings()
         self._watched: dict[Counter | Gauge, list[Read]] = {}
         self._siblings: Siblings | None = None
-        self._statuses = {
+        self.statuses: Mapping[str, Counter] = {
             status.value: self.counter(names.RESERVATION_STATUS_COUNT, status.value)
             for status in Status
             if status is not Status.ABANDONED
         }
+        """Of moves, by the name of what a reservation has moved to."""
         self.requests = self.counter(names.HTTP_REQUESTS)
         self.errors = self.counter(names.HTTP_ERRORS)
         self.replays = self.counter(names.IDEMPOTENT_REPLAYS)
@@ -107,7 +108,7 @@ class Metrics:
 
     def count_status(self, status: str) -> None:
         """Count a reservation that has just moved to `status`, by its name."""
-        self._statuses[status].inc()
+        self.statuses[status].inc()
 
     def latency_of(self, endpoint: str) -> Histogram:
         """Return the histogram of one endpoint, to keep."""

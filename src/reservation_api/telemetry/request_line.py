@@ -5,7 +5,7 @@ import msgspec
 REQUEST = "request"
 
 
-class RequestLine(msgspec.Struct, frozen=True):
+class RequestLine(msgspec.Struct, frozen=True, gc=False):
     """What a request was and what became of it: never its token or key, and of persons the subject alone."""
 
     trace_id: str
