@@ -66,7 +66,7 @@ def _noise(readings: list[Reading]) -> str:
 def _telemetry(telemetry: Telemetry) -> Iterator[str]:
     yield (
         "Requests through an Api in one process, without a socket: with metrics, log and tracer, and with"
-        " none of them, rounds in turns. No trace of them is kept. CPU us of all threads, median of the pairs."
+        " none of them, rounds in turns. No trace is kept. CPU us of all threads, median of the pairs."
     )
     head = ("request", "with", "without", "difference, pair by pair", "quartiles", "pairs")
     rows = []
