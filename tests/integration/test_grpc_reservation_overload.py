@@ -18,6 +18,7 @@ from tests.support.grpc_reservations import (
     named,
     request_of,
     serving,
+    until,
 )
 from tests.support.overload import full, room_for
 from tests.support.shops import is_serving
@@ -77,6 +78,26 @@ async def test_calls_leave_as_they_came(tmp_path: Path) -> None:
         assert named((await running.client("forged").create("two")).error) == "UNAUTHENTICATED"
         assert named((await running.client().create("three", quantity=99)).error) == "INVALID_ARGUMENT"
         assert not (await running.client().create("four")).HasField("error")
+
+
+async def test_a_caller_that_goes_away_keeps_no_place(tmp_path: Path) -> None:
+    begun = asyncio.Event()
+
+    async def wait(*_: Any) -> Any:
+        begun.set()
+        await asyncio.Event().wait()
+
+    use_cases: Any = answering(WrongStateError("served"))
+    use_cases.hold = wait
+    guards = room_for(1)
+    async with guarded(tmp_path, guards, use_cases=use_cases) as running:
+        name = "CreateReservation"
+        call = running.client().start(name, request_of(name, **GOOD[name]))
+        await begun.wait()
+        assert named((await running.client().create("two")).error) == "UNAVAILABLE"
+        call.cancel()
+        await until(lambda: running.server.in_flight == 0)
+        assert not guards.gate.is_full()
 
 
 async def test_a_call_that_is_turned_away_leaves_a_span_that_says_so(tmp_path: Path) -> None:

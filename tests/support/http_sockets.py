@@ -1,6 +1,8 @@
 """A server of ours and raw connections to it, byte by byte."""
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -59,6 +61,12 @@ class Connection:
 
     def half_close(self) -> None:
         self._writer.write_eof()
+
+    def reset(self) -> None:
+        """Be gone, as a client is that crashes: whatever is on its way to it comes back."""
+        linger = struct.pack("ii", 1, 0)
+        self._writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self._writer.transport.abort()
 
     async def close(self) -> None:
         self._writer.close()

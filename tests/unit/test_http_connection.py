@@ -192,6 +192,17 @@ async def test_more_connections_than_there_is_room_for_are_closed() -> None:
         assert (await kept[1].ask(get()))[0] == 200
 
 
+async def test_a_connection_that_is_gone_makes_room_for_another() -> None:
+    async with serving(Echo(), ServerLimits(max_connections=2)) as served:
+        kept = await served.connect()
+        for _ in range(3):
+            connection = await served.connect()
+            assert (await connection.ask(get()))[0] == 200
+            await connection.close()
+            for _ in range(3):
+                await kept.ask(get())  # its end has been heard by now
+
+
 PACKETS = (
     get("/1?q") + post("/2", 3) + b"abc" + post("/3", None, CHUNKED) + b"3\r\nabc\r\n0\r\n\r\n" + get("/4")
 )

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from tests.support.http_sockets import CHUNKED, PATIENCE, Echo, get, post, serving
 
+from reservation_api.entrypoints.http.refusals import IncompleteBodyError
 from reservation_api.entrypoints.http.request import Request, Response
 
 LARGE = b"x" * 8_000_000
@@ -115,3 +116,44 @@ async def test_the_servers_end_is_the_end_of_its_connections() -> None:
         await asyncio.wait_for(served.server.stop(), PATIENCE)
         assert len((await connection.receive())[2]) == len(LARGE)
         assert await connection.rest() == b""
+
+
+async def test_a_body_is_waited_for_no_longer_when_its_client_is_gone() -> None:
+    reads, refused = asyncio.Event(), asyncio.Event()
+
+    async def api(request: Request) -> Response:
+        reads.set()
+        try:
+            await request.body.read()
+        except IncompleteBodyError:
+            refused.set()
+        return Response(200, [], b"")
+
+    async with serving(api) as served:
+        connection = await served.connect()
+        await connection.send(post("/", 3) + b"ab")
+        await asyncio.wait_for(reads.wait(), PATIENCE)
+        connection.reset()
+        await asyncio.wait_for(refused.wait(), PATIENCE)
+        await asyncio.wait_for(served.server.stop(), PATIENCE)
+    assert served.server.in_flight == 0
+
+
+async def test_what_a_client_that_is_gone_had_asked_for_besides_is_not_begun() -> None:
+    echo = Echo()
+    begun: list[str] = []
+
+    async def api(request: Request) -> Response:
+        begun.append(request.path)
+        return await echo(request)
+
+    async with serving(api) as served:
+        connection, other = await served.connect(), await served.connect()
+        await connection.send(get("/wait") + get("/2"))
+        await asyncio.wait_for(echo.arrived.wait(), PATIENCE)
+        connection.reset()
+        for _ in range(3):
+            await other.ask(get("/other"))  # the reset has been heard by now
+        echo.go_on.set()
+        await other.ask(get("/other"))
+    assert begun == ["/wait"] + 4 * ["/other"]
