@@ -5,7 +5,8 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ import pytest
 from tests.support.tokens import make_claims, make_key, mint
 
 from reservation_api.adapters.system_clock import SystemClock
-from reservation_api.telemetry.logs import JsonFormatter, StructLog, StructRecord, configure_logs
+from reservation_api.telemetry.logs import JsonFormatter, LineHandler, StructLog, StructRecord, configure_logs
 from reservation_api.telemetry.repeats import LINES_PER_WINDOW, MAX_KINDS, WINDOW_SECONDS, Repeats
 
 
@@ -187,8 +188,24 @@ class Told(msgspec.Struct, frozen=True):
     n: int = 1
 
 
-def test_a_structs_fields_are_a_line_like_any_other(stream: io.BytesIO) -> None:
-    StructLog("a", logging.INFO, "x").write(Told("why"))
+@contextmanager
+def nobody_else_listening() -> Iterator[None]:
+    """Leave out pytest's own handlers, as in a process of ours: then lines need no record."""
+    root = logging.getLogger()
+    before = root.handlers[:]
+    root.handlers[:] = [handler for handler in before if isinstance(handler, LineHandler)]
+    yield
+    root.handlers[:] = before
+
+
+LISTENING = pytest.mark.parametrize("listening", [nullcontext, nobody_else_listening])
+Listening = Callable[[], AbstractContextManager[None]]
+
+
+@LISTENING
+def test_a_structs_fields_are_a_line_like_any_other(stream: io.BytesIO, listening: Listening) -> None:
+    with listening():
+        StructLog("a", logging.INFO, "x").write(Told("why"))
     logging.getLogger("a").info("x", extra={"fields": {"reason": "why", "n": 1}})
     one, other = ({**line, "time": None} for line in lines(stream))
     assert one == other
@@ -200,14 +217,20 @@ def test_structs_below_the_level_are_not_asked_for(stream: io.BytesIO) -> None:
     assert [StructLog("a", level, "x").is_on() for level in levels] == [False, True, True]
 
 
-def test_a_token_in_a_text_of_a_struct_is_not_written(stream: io.BytesIO) -> None:
-    StructLog("a", logging.INFO, "x").write(Told("got Bearer abc.def"))
+@LISTENING
+def test_a_token_in_a_text_of_a_struct_is_not_written(stream: io.BytesIO, listening: Listening) -> None:
+    with listening():
+        StructLog("a", logging.INFO, "x").write(Told("got Bearer abc.def"))
     (line,) = lines(stream)
     assert line["reason"] == "got Bearer [redacted]"
 
 
-def test_a_struct_that_is_no_json_becomes_a_line_all_the_same(stream: io.BytesIO) -> None:
-    StructLog("a", logging.INFO, "x").write(Told("\ud800"))
+@LISTENING
+def test_a_struct_that_is_no_json_becomes_a_line_all_the_same(
+    stream: io.BytesIO, listening: Listening
+) -> None:
+    with listening():
+        StructLog("a", logging.INFO, "x").write(Told("\ud800"))
     (line,) = lines(stream)
     assert "ud800" in str(line)
 
@@ -223,6 +246,34 @@ class Watch:
 
     def __call__(self) -> float:
         return self.seconds
+
+
+@pytest.mark.parametrize("end", [".000Z", ".250Z", ".999Z"])
+def test_a_structs_line_has_its_instant_to_the_millisecond(stream: io.BytesIO, end: str) -> None:
+    """Forth over the end of a second, and back: clocks are set."""
+    watch, begin = Watch(), 1795435200.0
+    log = StructLog("a", logging.INFO, "x", watch)
+    for seconds in (0.0, 0.9, 1.0, 2.5, 2.0, 0.5, -1.0):
+        watch.seconds = begin + int(seconds // 1) + float(end[:-1])
+        with nobody_else_listening():
+            log.write(Told("why"))
+    written = [line["time"] for line in lines(stream)]
+    assert written == [
+        f"2026-11-23T{clock}{end}"
+        for clock in ("12:00:00", "12:00:00", "12:00:01", "12:00:02", "12:00:02", "12:00:00", "11:59:59")
+    ]
+
+
+def test_a_structs_line_goes_to_all_who_listen_when_it_is_written(stream: io.BytesIO) -> None:
+    log, root, other = StructLog("a", logging.INFO, "x", Watch()), logging.getLogger(), io.BytesIO()
+    with nobody_else_listening():
+        log.write(Told("one"))
+        root.addHandler(LineHandler(JsonFormatter({}), other.write))
+        log.write(Told("two"))
+        del root.handlers[0]
+        log.write(Told("three"))
+    assert [line["reason"] for line in lines(stream)] == ["one", "two"]
+    assert [line["reason"] for line in lines(other)] == ["two", "three"]
 
 
 def record_of(message: str, level: int = logging.WARNING, **fields: object) -> logging.LogRecord:

@@ -80,8 +80,10 @@ class StructLog:
     What comes before the fields is put together once a second, but for the milliseconds.
     """
 
-    def __init__(self, logger: str, level: int, message: str) -> None:
+    def __init__(self, logger: str, level: int, message: str, now: Callable[[], float] = time.time) -> None:
+        """Take a clock of seconds since 1970, too."""
         self._logger = logging.getLogger(logger)
+        self._now = now
         self._head = (logger, level, message)
         self.is_on: Callable[[], bool] = partial(self._logger.isEnabledFor, level)
         """Whether such lines are written; asked first, since it spares the making of the struct."""
@@ -94,10 +96,12 @@ class StructLog:
 
         `is_quoting`: a text in it may be of a client's making, and is looked through for tokens.
         """
-        now = time.time()
+        now = self._now()
         second, start, middle = self._beginning  # all at once: another thread may be a second further
-        if not 0.0 <= now - second < 1.0 or _ROOT.handlers != self._handlers:
+        past = now - second
+        if not 0.0 <= past < 1.0 or _ROOT.handlers != self._handlers:
             second, start, middle = self._beginning = self._begin(int(now))
+            past = now - second
         try:
             told = _encode_lines((fields,))
         except Exception:  # noqa: BLE001 (a lone surrogate in a text)
@@ -105,7 +109,7 @@ class StructLog:
         if not start or not told:
             self._logger.handle(StructRecord(self._head, fields))
             return
-        line = b"".join((start, _MILLISECONDS[int((now - second) * 1000)], middle, told[_BUT_ITS_BRACE]))
+        line = b"".join((start, _MILLISECONDS[int(past * 1000)], middle, told[_BUT_ITS_BRACE]))
         self._put(_without_tokens(line) if is_quoting else line)
 
     def _begin(self, second: int) -> tuple[int, bytes, bytes]:
