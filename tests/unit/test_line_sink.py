@@ -135,6 +135,21 @@ def test_writing_from_several_threads_in_turn_loses_nothing(pipe: Pipe) -> None:
         thread.join()
 
 
+def test_lines_that_come_while_others_are_taken_away_are_not_lost(tmp_path: Path) -> None:
+    """Threads take turns as often as Python lets them, so that one comes between any two steps of another."""
+    interval, file = sys.getswitchinterval(), tmp_path / "log"
+    sys.setswitchinterval(1e-6)
+    try:
+        sink = LineSink(os.open(file, os.O_WRONLY | os.O_CREAT))
+        for _ in range(100_000):
+            sink.write(b"x\n")
+        sink.flush(20)
+    finally:
+        sys.setswitchinterval(interval)
+    assert sink.dropped == 0
+    assert file.stat().st_size == 200_000
+
+
 def test_a_process_without_the_stream_writes_to_nowhere() -> None:
     sink = sink_of(None)
     sink.write(b"x\n")
