@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, TypeVar
 
 import grpc
@@ -37,6 +38,7 @@ from reservation_api.domain.values import (
 from reservation_api.ports.event_bus import OutgoingEvent, PublishOutcome
 from reservation_api.ports.outbox import OutboxEntry
 from reservation_api.ports.request_context import RequestContext, Trace, present_trace
+from reservation_api.telemetry import names
 from reservation_api.telemetry.instruments import Counter
 from reservation_api.telemetry.metrics import Metrics
 from reservation_api.telemetry.spans import Link, Span, SpanKind, Tracer
@@ -44,6 +46,7 @@ from reservation_proto.reservation.v1 import inventory_pb2 as wire
 
 TRACE_ID, SPAN_ID = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 RECORDED = Trace(TRACE_ID, is_sampled=True, span_id=SPAN_ID, state="vendor=1")
+RESERVE = "/reservation.v1.InventoryService/ReserveSeat"
 CLOCK = FakeClock()
 NOW = CLOCK.now()
 Reply = TypeVar("Reply", bound=Message)
@@ -119,13 +122,31 @@ async def test_a_call_of_dynamodb_that_fails_says_how(tracer: Tracer, error: Exc
 async def test_a_call_for_nobody_or_for_a_request_that_is_not_recorded_is_the_call_itself(
     tracer: Tracer, trace: Trace | None
 ) -> None:
-    traced = MeasuredDynamoDb(ScriptedCaller([1]), Metrics(), tracer)
+    metrics = Metrics()
+    traced = MeasuredDynamoDb(ScriptedCaller([1]), metrics, tracer)
     if trace is None:
         assert await traced.call("GetItem", TABLE, repeatable=True) == 1
     else:
         with RequestContext(trace):
             assert await traced.call("GetItem", TABLE, repeatable=True) == 1
     assert tracer.waiting() == 0
+    assert metrics.histogram(names.DYNAMODB_OPERATION_LATENCY, "t-orders", "GetItem").read().count == 1
+
+
+@pytest.mark.parametrize("error", [None, asyncio.CancelledError()])
+async def test_calls_that_are_spans_take_time_like_all_others(
+    tracer: Tracer, error: BaseException | None
+) -> None:
+    metrics = Metrics()
+    peer = MeasuredPeer(Peer(error), metrics, tracer)
+    caller = MeasuredDynamoDb(ScriptedCaller([{}]), metrics, tracer)
+    with nullcontext() if error is None else pytest.raises(asyncio.CancelledError):
+        await ask(peer)
+    with RequestContext(RECORDED):
+        await caller.call("GetItem", TABLE, repeatable=True)
+    assert len(tracer.take(3)) == 2
+    assert metrics.histogram(names.GRPC_CALL_DURATION, RESERVE[1:]).read().count == 1
+    assert metrics.histogram(names.DYNAMODB_OPERATION_LATENCY, "t-orders", "GetItem").read().count == 1
 
 
 class Peer:
@@ -148,9 +169,8 @@ class Peer:
 
 
 async def ask(peer: MeasuredPeer) -> object:
-    path, message = "/reservation.v1.InventoryService/ReserveSeat", wire.ReserveSeatRequest()
     with RequestContext(RECORDED):
-        return await peer.call(path, message, wire.ReserveSeatResponse, repeatable=True)
+        return await peer.call(RESERVE, wire.ReserveSeatRequest(), wire.ReserveSeatResponse, repeatable=True)
 
 
 async def test_a_call_of_a_peer_is_a_span_and_the_peer_is_told_of_it(tracer: Tracer) -> None:
