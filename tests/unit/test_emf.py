@@ -143,7 +143,7 @@ def test_a_count_is_a_number_beside_its_dimensions(
     metrics: Metrics, writer: EmfWriter, written: Written
 ) -> None:
     for _ in range(3):
-        metrics.count_status(Status.EXPIRED)
+        metrics.statuses[Status.EXPIRED].inc()
     (line,) = lines_of(writer, written)
     assert line == {
         "_aws": {

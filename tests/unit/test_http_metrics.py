@@ -149,7 +149,7 @@ async def test_neither_paths_nor_events_nor_users_add_a_series(client: Client) -
 
 def test_two_registries_do_not_meet() -> None:
     one, other = Metrics(), Metrics()
-    one.count_status(Status.EXPIRED)
+    one.statuses[Status.EXPIRED].inc()
     for metrics, expected in ((one, 1), (other, 0)):
         reading = metrics.reading("ReservationStatusCount", ("status", "EXPIRED"))
         assert reading is not None

@@ -106,10 +106,6 @@ class Metrics:
         family = self._counters[metric] if metric in self._counters else self._gauges[metric]
         self._watched.setdefault(family.of(*labels), []).append(read)
 
-    def count_status(self, status: str) -> None:
-        """Count a reservation that has just moved to `status`, by its name."""
-        self.statuses[status].inc()
-
     def latency_of(self, endpoint: str) -> Histogram:
         """Return the histogram of one endpoint, to keep."""
         return self.histogram(names.API_LATENCY, endpoint)
