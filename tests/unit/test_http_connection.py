@@ -169,6 +169,41 @@ async def test_a_client_that_pipelines_without_reading_does_not_fill_the_memory(
             assert len((await connection.receive())[2]) == len(answer)
 
 
+@pytest.mark.parametrize("framing", ["Content-Length: 5", CHUNKED])
+async def test_a_body_whose_rest_comes_while_another_is_served_is_read_when_its_turn_comes(
+    framing: str,
+) -> None:
+    echo = Echo()
+    begin, rest = (b"12", b"345") if framing != CHUNKED else (b"2\r\n12\r\n", b"3\r\n345\r\n0\r\n\r\n")
+    async with serving(echo) as served:
+        connection, other = await served.connect(), await served.connect()
+        await connection.send(get("/wait"))
+        await asyncio.wait_for(echo.arrived.wait(), PATIENCE)
+        for packet in (get("/2") + post("/3", None, framing) + begin, rest[:2], rest[2:] + get("/4")):
+            await connection.send(packet)
+            await other.ask(get("/other"))  # the packet has been read by now
+        echo.go_on.set()
+        bodies = [(await connection.receive())[2] for _ in range(4)]
+    assert bodies == [b"GET /wait? 0 b''", b"GET /2? 0 b''", b"POST /3? 5 b'12345'", b"GET /4? 0 b''"]
+
+
+async def test_a_client_that_pipelines_behind_a_slow_answer_is_read_no_further() -> None:
+    echo = Echo()
+    many = 2000
+    async with serving(echo) as served:
+        connection, other = await served.connect(), await served.connect()
+        await connection.send(get("/wait"))
+        await asyncio.wait_for(echo.arrived.wait(), PATIENCE)
+        sending = asyncio.create_task(connection.send(*[post("/", 16_384) + b"x" * 16_384] * many))
+        for _ in range(400):
+            await other.ask(get("/other"))
+        assert not sending.done()
+        echo.go_on.set()
+        for _ in range(1 + many):
+            assert (await connection.receive())[0] == 200
+        await sending
+
+
 async def test_a_header_with_a_line_break_is_not_sent() -> None:
     async def api(_request: Request) -> Response:
         return Response(200, [("location", "/a\r\nset-cookie: b")], b"ok")

@@ -258,27 +258,28 @@ class Connection(asyncio.Protocol):
             self._serving = message
             self._listener.in_flight += 1
             self._task = self._loop.create_task(self._serve(message, answer))
-        if not self._waiting and self._is_free:
-            self._go_on()
+        if not self._waiting and self._unparsed and not self._is_deaf:
+            self._read_on()
+        elif not self._waiting and self._is_free:
+            self._end_if_deaf()
 
     @property
     def _is_free(self) -> bool:
         return self._serving is None and not (self._takes_no_more or self._has_ended)
 
-    def _go_on(self) -> None:
-        """Look at what else has come, or end, if nothing more is looked at."""
-        transport = self._transport
-        if transport is None:
+    def _read_on(self) -> None:
+        """Look at what else has come: the rest of a body that is being waited for may be in it."""
+        unparsed, self._unparsed = self._unparsed, b""
+        if self._transport is not None:
+            self._transport.resume_reading()
+        self.data_received(unparsed)
+
+    def _end_if_deaf(self) -> None:
+        if self._transport is None or not self._is_deaf:
             return
         if self._refusal is not None:
-            transport.write(head_of(self._refusal, [], 0, is_last=True))
-            self._end()
-        elif self._is_deaf:
-            self._end()
-        elif self._unparsed:
-            unparsed, self._unparsed = self._unparsed, b""
-            transport.resume_reading()
-            self.data_received(unparsed)
+            self._transport.write(head_of(self._refusal, [], 0, is_last=True))
+        self._end()
 
     async def _serve(self, message: Message, answer: Awaitable[Response]) -> None:
         response = INTERNAL_ERROR
