@@ -135,19 +135,33 @@ def test_writing_from_several_threads_in_turn_loses_nothing(pipe: Pipe) -> None:
         thread.join()
 
 
-def test_lines_that_come_while_others_are_taken_away_are_not_lost(tmp_path: Path) -> None:
-    """Threads take turns as often as Python lets them, so that one comes between any two steps of another."""
-    interval, file = sys.getswitchinterval(), tmp_path / "log"
+def test_lines_that_come_while_others_are_taken_away_are_not_lost() -> None:
+    """Threads take turns as often as Python lets them, and enough waits for a turn to end meanwhile."""
+    interval, line, count = sys.getswitchinterval(), b"x" * 299 + b"\n", 100_000
     sys.setswitchinterval(1e-6)
     try:
-        sink = LineSink(os.open(file, os.O_WRONLY | os.O_CREAT))
-        for _ in range(100_000):
-            sink.write(b"x\n")
+        sink = LineSink(os.open(os.devnull, os.O_WRONLY), 10 * count * len(line))
+        for _ in range(count):
+            sink.write(line)
         sink.flush(20)
     finally:
         sys.setswitchinterval(interval)
-    assert sink.dropped == 0
-    assert file.stat().st_size == 200_000
+    assert (sink.dropped, sink.waiting_bytes) == (0, 0)
+    assert sink._settled_bytes == count * len(line)
+
+
+def test_what_is_on_its_way_is_waited_for_too(pipe: Pipe) -> None:
+    reader, writer = pipe
+    sink, line = LineSink(writer), b"x" * 200_000 + b"\n"
+    sink.write(line)
+    wait_until(lambda: sink._on_its_way == len(line))
+    flushing = threading.Thread(target=sink.flush, args=(20,))
+    flushing.start()
+    flushing.join(0.05)
+    assert flushing.is_alive()
+    assert read_until(reader, len(line)) == line
+    flushing.join()
+    assert sink.waiting_bytes == 0
 
 
 def test_a_process_without_the_stream_writes_to_nowhere() -> None:
