@@ -76,6 +76,19 @@ async def test_a_body_that_breaks_ends_its_request_and_the_connection(raw: bytes
     assert b"smuggled" not in rest
 
 
+async def test_what_follows_a_body_is_no_header() -> None:
+    async def api(request: Request) -> Response:
+        await request.body.read()
+        return Response(200, [], str(request.headers.get("idempotency-key")).encode())
+
+    async with serving(api) as served:
+        raw = (
+            post("/", None, CHUNKED, "Trailer: Idempotency-Key")
+            + b"2\r\n{}\r\n0\r\nIdempotency-Key: k\r\n\r\n"
+        )
+        assert await (await served.connect()).ask(raw) == (200, b"None")
+
+
 async def test_a_client_that_asks_first_is_told_to_go_on() -> None:
     async with serving(Echo()) as served:
         connection = await served.connect()
