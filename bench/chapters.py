@@ -131,9 +131,17 @@ def _statuses(one: Reading) -> str:
 
 
 def _overload(overload: Overload) -> Iterator[str]:
-    peak = f"{overload.best:.0f} good answers a second"
-    yield f"The sale mix on AWS, {CONNECTIONS} connections; its peak is {peak}."
-    figures_of = ("asked a second", "good a second", "P95 of accepted, ms", "CPU us", "generator's core")
+    peak = f"{overload.peak.goodput:.0f} good answers a second of {overload.peak.share:.0%} of a core"
+    yield f"The sale mix on AWS, {CONNECTIONS} connections; saturated by {peak}."
+    yield "An order is a reservation that was confirmed; only who got a hold asks for one."
+    figures_of = (
+        "asked a second",
+        "good a second",
+        "orders a second",
+        "P95 of accepted, ms",
+        "CPU us",
+        "generator's core",
+    )
     head = ("of saturation", *figures_of, "answers")
     rows = []
     for load in overload.loads:
@@ -141,6 +149,7 @@ def _overload(overload: Overload) -> Iterator[str]:
         figures = (
             f"{one.rate:.0f}",
             f"{one.goodput:.0f}",
+            f"{load.goodput:.1f}",
             f"{one.accepted.p95:.0f}",
             f"{one.microseconds:.0f}",
             f"{one.generator:.0%}",

@@ -44,11 +44,11 @@ def _latency(latency: Latency) -> dict[str, str]:
 
 
 def _overload(overload: Overload) -> str:
-    points = [(100 * load.factor, load.reading.goodput) for load in overload.loads]
+    points = [(100 * load.factor, load.goodput) for load in overload.loads]
     ideal = [(x, overload.best) for x, _ in points]
-    curves = [Curve("good answers", points), Curve("peak", ideal, is_dashed=True)]
+    curves = [Curve("orders", points), Curve("peak", ideal, is_dashed=True)]
     return chart(
-        "The sale beyond saturation", Axis("per cent of saturation"), Axis("answers a second"), curves
+        "The sale beyond saturation", Axis("per cent of saturation"), Axis("orders a second"), curves
     )
 
 

@@ -100,6 +100,10 @@ class Book(Protocol):
     def keep(self, subject: int, reservation_id: str) -> None:
         """Note a hold."""
 
+    def asked(self, op: Op) -> Op:
+        """Return what is asked when it is the turn of `op`."""
+        ...
+
     def pick(self, op: Op, number: int) -> tuple[int, str]:
         """Choose one to look at, or to move; raises TooFewHoldsError."""
 
@@ -113,11 +117,41 @@ class CannedBook:
     def keep(self, subject: int, reservation_id: str) -> None:
         """Forget it."""
 
+    def asked(self, op: Op) -> Op:
+        """Return it: there is always a hold to move."""
+        return op
+
     def pick(self, op: Op, number: int) -> tuple[int, str]:
         """Choose one by the request's number."""
         del op
         subject = number % self._subjects
         return subject, canned_id(subject, number)
+
+
+class BuyersBook(CannedBook):
+    """At canned endpoints, too, but of those alone who got a hold some confirm and some cancel it.
+
+    They are as many of a hundred as in the sale mix. Whoever was turned away looks again instead.
+    """
+
+    def __init__(self, subjects: int) -> None:
+        super().__init__(subjects)
+        self._to_come = dict.fromkeys((Op.CONFIRM, Op.CANCEL), 0.0)
+
+    def keep(self, subject: int, reservation_id: str) -> None:
+        """Note what will come of a hold."""
+        del subject, reservation_id
+        for op in self._to_come:
+            self._to_come[op] += SALE_SHARES[op] / SALE_SHARES[Op.HOLD]
+
+    def asked(self, op: Op) -> Op:
+        """Return a look where nobody has a hold to move."""
+        if op not in self._to_come:
+            return op
+        if self._to_come[op] < 1:
+            return Op.GET
+        self._to_come[op] -= 1
+        return op
 
 
 class RealBook:
@@ -137,6 +171,10 @@ class RealBook:
         else:
             self._readable[self._kept % MAX_REMEMBERED] = hold
         self._kept += 1
+
+    def asked(self, op: Op) -> Op:
+        """Return it: for want of holds a run fails."""
+        return op
 
     def pick(self, op: Op, number: int) -> tuple[int, str]:
         """Choose one of all for a look; else the newest, which nobody moves again."""
@@ -175,7 +213,8 @@ class Session:
         return {"Authorization": f"Bearer {self.server.tokens[subject]}"}
 
     def request(self, op: Op, number: int, key: str, event_id: str) -> Request:
-        """Make a request; the same number and key make the same again."""
+        """Make a request; the same number and key make the same again, as long as the book has the same."""
+        op = self.book.asked(op)
         if op is Op.HOLD:
             subject = number % len(self.server.tokens)
             body = b'{"event_id":"%s","qty":%d}' % (event_id.encode(), QTY)

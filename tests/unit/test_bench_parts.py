@@ -41,6 +41,7 @@ from bench.workloads import (
     NAMES,
     SALE_SHARES,
     WORKLOADS,
+    BuyersBook,
     CannedBook,
     Op,
     Pace,
@@ -193,6 +194,16 @@ def test_a_hold_that_is_moved_is_not_moved_again() -> None:
     book.pick(Op.CONFIRM, 2)
     with pytest.raises(TooFewHoldsError):
         book.pick(Op.CONFIRM, 3)
+
+
+def test_of_those_alone_who_got_a_hold_some_confirm_it_and_some_cancel_it() -> None:
+    book = BuyersBook(3)
+    before = {op: book.asked(op) for op in Op}
+    assert before == {Op.GET: Op.GET, Op.HOLD: Op.HOLD, Op.CONFIRM: Op.GET, Op.CANCEL: Op.GET}
+    for number in range(21):
+        book.keep(0, f"rsv_{number}")
+    asked = Counter(book.asked(op) for op in [Op.CONFIRM, Op.CANCEL] * 20)
+    assert asked == {Op.CONFIRM: 7, Op.CANCEL: 3, Op.GET: 30}
 
 
 def test_a_repetition_that_is_answered_differently_is_noticed() -> None:

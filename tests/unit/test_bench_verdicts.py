@@ -84,9 +84,7 @@ LATENCY = Latency(
         "replay": Curve("embedded", Peak(700.0, 600.0, 0.5), STEPS, answered_differently=0),
     }
 )
-OVERLOAD = Overload(
-    Peak(900.0, 500.0, 0.5), [Load(factor, reading(good=8500, p95=90.0)) for factor in FACTORS]
-)
+OVERLOAD = Overload(Peak(900.0, 500.0, 0.5), [Load(factor, reading(p95=90.0), 1000) for factor in FACTORS])
 SELLOUT = SellOut(100, 50_000, 50_000, 0, refusals=5000, false_refusals=50, busy=0, seconds=50.0)
 GROWTH = Growth(
     10_000_000, 5_000_000_000, 100.0, {"empty": costs(hold=600.0), "full": costs(hold=700.0)}, rounds={}
@@ -189,7 +187,7 @@ def test_the_yardstick_that_flatters_least_says_how_slow_the_machine_is() -> Non
         ("memory flat", "1.000 times", True),
         ("sold out", "50,000 of 50,000 sold, 0 twice", True),
         ("false refusals", "1.00% of 5,000", True),
-        ("goodput at least", "94%", True),
+        ("goodput, orders a second, at least", "100%", True),
         ("P95 of accepted", "90 ms", True),
     ],
 )
@@ -225,8 +223,8 @@ def changed(section: str, **fields: Any) -> dict[str, Any]:
         (changed("growth", costs={"empty": costs(hold=500.0), "full": costs(hold=630.0)}), "10,000,000"),
         (changed("workers", costs={ONE: costs(hold=600.0), TWO: costs(hold=500.0)}), "port, hold"),
         (changed("workers", peak=Peak(1500.0, 430.0, 0.8)), "the model"),
-        (changed("overload", loads=[Load(2.0, reading(good=8000))]), "goodput"),
-        (changed("overload", loads=[Load(2.0, reading(p95=120.0))]), "P95 of accepted"),
+        (changed("overload", loads=[Load(1.0, reading(), 1000), Load(2.0, reading(), 899)]), "goodput"),
+        (changed("overload", loads=[Load(2.0, reading(p95=120.0), 1000)]), "P95 of accepted"),
         (changed("soak", slices={"AWS": [Slice(reading(), 70.0 + 2 * n) for n in range(10)]}), "memory flat"),
         (
             changed(
