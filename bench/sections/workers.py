@@ -19,6 +19,8 @@ from bench.targets import Stage
 from bench.workloads import CannedBook, Name
 
 ONE, TWO = "one worker", "two workers"
+SHARE_OF_ONE_OF_TWO = 0.5
+"""Of a core: what each of two workers on it has, and so what the model is told the price of a request at."""
 STARTS = 5
 COMPARED: tuple[Name, ...] = ("hold", "sale")
 SINGLE: tuple[Name, ...] = ("hold", "get", "confirm", "cancel")
@@ -66,8 +68,9 @@ def run(stage: Stage, scale: Scale) -> Workers:
             stack.enter_context(started(stage, scale, stage.on_aws(workers=count), book))
             for count in (1, 1, 2)
         )
+        alone = stack.enter_context(started(stage, scale, stage.on_aws(), book, SHARE_OF_ONE_OF_TWO))
         stack.enter_context(pinned_to(stage.pins.generator))
-        return uvloop.run(_measure((one, neighbour), two, ready))
+        return uvloop.run(_measure((one, neighbour), two, alone, ready))
 
 
 def _ready(stage: Stage, scale: Scale) -> dict[str, list[float]]:
@@ -76,12 +79,14 @@ def _ready(stage: Stage, scale: Scale) -> dict[str, list[float]]:
     return {name: [seconds_to_ready(place, launch) for _ in starts] for name, launch in launches.items()}
 
 
-async def _measure(apart: tuple[Bench, Bench], together: Bench, ready: dict[str, list[float]]) -> Workers:
-    for bench in (*apart, together):
+async def _measure(
+    apart: tuple[Bench, Bench], together: Bench, alone: Bench, ready: dict[str, list[float]]
+) -> Workers:
+    for bench in (*apart, together, alone):
         await bench.warm()
     taken = await _rounds(apart, together)
     costs = {name: costs_of(readings) for name, readings in taken.items()}
-    singles: dict[str, Peak] = {name: await apart[0].saturate(name) for name in SINGLE}
+    singles: dict[str, Peak] = {name: await alone.saturate(name) for name in SINGLE}
     peak = await together.saturate("sale")
     workers = descendants(together.session.server.pid)[1:]
     sizes = [memory(pid) for pid in workers]
