@@ -202,7 +202,7 @@ def _workers(workers: Workers) -> Iterator[str]:
     rows = [(name, *_cost(one[name]), *_cost(two[name]), f"{workers.ratio(name) - 1:+.1%}") for name in one]
     yield table(head, rows)
     yield "*One worker*: two servers of one each, side by side on one core, asked as often as one of two."
-    yield "The scale model: a share of a core over the mean of the mix, of what a worker with half a core takes."
+    yield "The scale model: a share of a core over the mean of the mix, by the price at half a core."
     figures = [(name, *_peak(peak)) for name, peak in workers.single_peaks.items()]
     mix = ("sale, two workers", *_peak(workers.peak))
     yield table(("saturated", "CPU us an answer", "answers a second and core"), [*figures, mix])
