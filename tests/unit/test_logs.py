@@ -194,8 +194,10 @@ def nobody_else_listening() -> Iterator[None]:
     root = logging.getLogger()
     before = root.handlers[:]
     root.handlers[:] = [handler for handler in before if isinstance(handler, LineHandler)]
-    yield
-    root.handlers[:] = before
+    try:
+        yield
+    finally:
+        root.handlers[:] = before
 
 
 LISTENING = pytest.mark.parametrize("listening", [nullcontext, nobody_else_listening])
